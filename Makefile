@@ -1,0 +1,73 @@
+# make run     start Holdfast with this folder's holdfast.toml and routes.conf
+# make test    run the whole suite; ARGS='-k name' goes to pytest
+# make check   formatting, lint, types, import contracts, and the suite once more on asyncio's own loop
+# make clean   remove whatever these made
+#
+# Everything is kept in .venv, made on first need and renewed when pyproject.toml changes.
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+RUN := .venv/.run-installed
+DEV := .venv/.dev-installed
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+NODE := tests/interop/node
+
+# node and npm come with the development tools, as wheels.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DELETE_ON_ERROR:
+.PHONY: run test check format lint types contracts test-asyncio debian clean
+
+run: $(RUN)
+	$(BIN)/holdfast run --config holdfast.toml
+
+test: $(DEV) debian $(if $(wildcard $(NODE)/package-lock.json),$(NODE)/node_modules/.package-lock.json)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: format lint types contracts test-asyncio
+
+format: $(DEV)
+	$(BIN)/ruff format --check
+
+lint: $(DEV)
+	$(BIN)/ruff check
+
+# pyright's wheel holds pyright itself; its warning that a newer one is out would need the network.
+types: $(DEV)
+	$(BIN)/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+
+contracts: $(DEV)
+	$(BIN)/lint-imports
+
+# Other people's programs don't care which loop serves them.
+test-asyncio: $(DEV)
+	HOLDFAST_TEST_LOOP=asyncio $(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
+
+# Without them the tests that need them say so: they are skipped, or fail where CI is set.
+debian:
+	@tools/install-debian php:php-cli chromium:chromium pushpin-publish:pushpin || echo "Going on without." >&2
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Holdfast needs Python 3.11 or newer, and $(PYTHON) is not. Try: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/install-debian :python3-venv
+	$(PYTHON) -m venv --clear .venv
+
+$(RUN): pyproject.toml | $(BIN)/python
+	$(PIP) install --use-pep517 --editable .
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(PIP) install --use-pep517 --editable '.[dev,interop]'
+	@touch $@ $(RUN)
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json $(DEV)
+	cd $(NODE) && npm ci --no-audit --no-fund --no-update-notifier
+	@touch $@
+
+clean:
+	rm -rf .venv dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache $(NODE)/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
