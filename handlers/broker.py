@@ -1,0 +1,63 @@
+"""The one place where a publication is deduplicated and handed to the edge.
+
+Called by the publishers' door, synchronously: when `publish` returns, every session that is to have the items
+has them in its transport. Reordering by prev-id, storage and several edges come in here later.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from handlers.counters import Counters
+from handlers.edge import Edge
+from handlers.protocol.items import Item
+from handlers.protocol.names import Channel, ItemId
+from handlers.timers import Clock
+
+log = logging.getLogger("holdfast.broker")
+
+
+class Broker:
+    """Takes items from the doors in one order and gives them to the edge in that order."""
+
+    def __init__(self, *, edge: Edge, clock: Clock, counters: Counters, id_cache_ttl: float) -> None:
+        self._edge = edge
+        self._clock = clock
+        self._counters = counters
+        self._recent = RecentIds(ttl=id_cache_ttl)
+
+    def publish(self, items: Sequence[Item]) -> None:
+        """Deliver `items`; those whose id was already seen on their channel are dropped, counted and logged."""
+        now = self._clock.now()
+        for item in items:
+            if item.id is not None and self._recent.seen(item.channel, item.id, now):
+                self._counters.publications_duplicate += 1
+                log.info("publish channel=%s id=%s dropped: this id was published before", item.channel, item.id)
+                continue
+            self._counters.publications += 1
+            receivers = self._edge.deliver(item)
+            log.info("publish channel=%s receivers=%d", item.channel, receivers)
+
+
+class RecentIds:
+    """Remembers (channel, id) for `ttl` seconds; 0 remembers nothing. One dictionary entry an id."""
+
+    def __init__(self, *, ttl: float) -> None:
+        self._ttl = ttl
+        self._known: set[tuple[Channel, ItemId]] = set()
+        self._order: deque[tuple[float, tuple[Channel, ItemId]]] = deque()
+
+    def seen(self, channel: Channel, item_id: ItemId, now: float) -> bool:
+        """Say whether the id is known on the channel, and remember it from now on if it is not."""
+        if self._ttl <= 0:
+            return False
+        while self._order and self._order[0][0] <= now:
+            self._known.discard(self._order.popleft()[1])
+        key = (channel, item_id)
+        if key in self._known:
+            return True
+        self._known.add(key)
+        self._order.append((now + self._ttl, key))
+        return False

@@ -1,0 +1,65 @@
+"""What happened, in numbers: nothing is dropped, cut or ignored without one of these going up.
+
+Plain integers that only the event loop's thread touches. `publish_api.metrics` shows them to Prometheus; the
+docstring under each is the help text there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the process started, except the two `sessions_*` that say how many are held now."""
+
+    requests: int = 0
+    """Requests received from clients."""
+    requests_refused: int = 0
+    """Requests refused because they are not well-formed HTTP."""
+    requests_unsupported: int = 0
+    """Requests answered with 501, or 400 where a request is too large to be held."""
+    requests_unrouted: int = 0
+    """Requests that no route matched."""
+    requests_abandoned: int = 0
+    """Requests whose client went away before the answer was complete."""
+    backend_failures: int = 0
+    """Requests answered with 502: no target reachable, or no usable answer."""
+    backend_timeouts: int = 0
+    """Requests answered with 504: the backend did not connect or answer in time."""
+    backend_retries: int = 0
+    """Requests repeated because a reused backend connection turned out to be dead."""
+    backend_truncated: int = 0
+    """Answers cut because the backend ended in the middle of the body."""
+    instructs_refused: int = 0
+    """Backend answers whose GRIP instructions could not be obeyed."""
+    sessions_stream: int = 0
+    """Streams held now."""
+    sessions_response: int = 0
+    """Long polls held now."""
+    sessions_opened: int = 0
+    """Connections held since the start."""
+    channels_over_limit: int = 0
+    """Channels of a hold that were not subscribed because of `hold.subscription_limit`."""
+    publications: int = 0
+    """Items accepted for delivery."""
+    publications_duplicate: int = 0
+    """Items dropped because their id was seen on the channel before."""
+    publishes_refused: int = 0
+    """Requests to the publish port answered with an error."""
+    deliveries: int = 0
+    """Items written to held connections."""
+    deliveries_filtered: int = 0
+    """Items not written to a connection because `content-filters` did not match."""
+    slow_clients: int = 0
+    """Held connections closed because the client took too little for too long."""
+    kept_overflows: int = 0
+    """Held connections closed because the client sent too much while held."""
+    idle_closed: int = 0
+    """Streams closed after `hold.idle_timeout` without a byte."""
+    sessions_drained: int = 0
+    """Held connections ended because the process was told to stop."""
+    retries: int = 0
+    """Long polls whose request was sent to the backend again."""
+    connections_cut: int = 0
+    """Connections cut because they took longer than `proxy.drain_timeout` when the process was told to stop."""

@@ -1,0 +1,23 @@
+"""Errors by fault: the backend's (InstructError) and the publisher's (ItemError).
+
+They carry fields and build their text when it is asked for. Who catches them decides the status: an
+InstructError is answered to the client with 502, an ItemError to the publisher with 400.
+"""
+
+from __future__ import annotations
+
+
+class InstructError(Exception):
+    """A backend's answer carries GRIP instructions that cannot be obeyed. `reason` is shown on debug routes."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ItemError(Exception):
+    """A publish body or item is malformed. `str(error)` is the text the publisher reads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text

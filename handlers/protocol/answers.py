@@ -1,0 +1,81 @@
+"""Whole answers as bytes, and how a published answer is laid over the one the backend gave.
+
+Used for long polls (timeout and publication) and for the proxy's own short answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handlers.protocol.http1 import Headers, encode_head, has_body, header_values
+
+FRAMING = frozenset((b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding"))
+"""Headers that say how a message is delimited or how long its connection lives: always written by Holdfast."""
+
+EXPOSE = b"grip-expose-headers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A complete answer. `headers` are without `FRAMING` and `Grip-*`."""
+
+    status: int
+    reason: bytes
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerForm:
+    """How one connection wants its answer: HTTP version, whether it goes on afterwards, the request's method."""
+
+    version: bytes
+    reusable: bool
+    method: bytes
+
+
+def encode_answer(answer: Answer, form: AnswerForm) -> bytes:
+    """Encode head and body with the length, or the head alone where no body may follow (RFC 9110 section 6.4.1)."""
+    headers = list(answer.headers)
+    carries_body = has_body(method=b"", status=answer.status)
+    if carries_body:
+        headers.append((b"Content-Length", b"%d" % len(answer.body)))
+    headers.extend(connection_headers(form))
+    head = encode_head(version=form.version, status=answer.status, reason=answer.reason, headers=headers)
+    return head + answer.body if carries_body and form.method != b"HEAD" else head
+
+
+def connection_headers(form: AnswerForm, *, chunked: bool = False) -> Headers:
+    """Return the `Connection` line an answer needs, with `Transfer-Encoding` when the body is chunked.
+
+    `Transfer-Encoding` is named in `Connection` too, as Pushpin does: it is hop-by-hop.
+    """
+    options = []
+    if not form.reusable and form.version == b"1.1":
+        options.append(b"close")
+    elif form.reusable and form.version == b"1.0":
+        options.append(b"keep-alive")
+    if not chunked:
+        return ((b"Connection", options[0]),) if options else ()
+    options.append(b"Transfer-Encoding")
+    return (b"Connection", b", ".join(options)), (b"Transfer-Encoding", b"chunked")
+
+
+def merge_headers(held: Headers, published: Headers) -> Headers:
+    """Lay published headers over the held answer's: a published name replaces every held line of that name.
+
+    A published `Grip-Expose-Headers` leaves only the names it lists; other `Grip-*` and framing headers go.
+    """
+    exposed = frozenset(
+        name.strip().lower() for value in header_values(published, EXPOSE) for name in value.split(b",") if name.strip()
+    )
+    added = tuple(pair for pair in published if _is_plain(pair[0].lower()))
+    replaced = frozenset(name.lower() for name, _ in added)
+    merged = tuple(pair for pair in held if pair[0].lower() not in replaced) + added
+    if not exposed:
+        return merged
+    return tuple(pair for pair in merged if pair[0].lower() in exposed)
+
+
+def _is_plain(name: bytes) -> bool:
+    return name not in FRAMING and not name.startswith(b"grip-")

@@ -1,0 +1,15 @@
+"""The strings that must not be swapped for one another.
+
+Channels, ids and connection ids are all text on the wire; giving each its own type lets the
+type checker see a channel handed in where an id belongs. They cost nothing at run time.
+"""
+
+from __future__ import annotations
+
+from typing import NewType
+
+Channel = NewType("Channel", str)
+"""What sessions sit on, with the route's prefix already in front of it."""
+
+ItemId = NewType("ItemId", str)
+"""The publisher's id of an item; unique on its channel."""

@@ -1,0 +1,85 @@
+"""A held long poll: the first publication answers it, or its timeout does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from handlers.protocol.answers import Answer, AnswerForm, encode_answer, merge_headers
+from handlers.protocol.http1 import Headers, standard_reason
+from handlers.protocol.items import HttpResponseFormat
+from handlers.protocol.subscribing import Subscription
+from handlers.session import Session, Site
+
+Encoded = dict[tuple[AnswerForm, Headers], bytes]
+"""One publication's answer by form and held headers, so that equal long polls share one encoding."""
+
+
+class ResponseSession(Session):
+    """One long poll. `answer` is the backend's, sent when the time is up; `request` is the door's, for a retry."""
+
+    __slots__ = ("_form", "_request", "_timeout_answer")
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        transport: asyncio.Transport,
+        subscriptions: tuple[Subscription, ...],
+        label: str,
+        form: AnswerForm,
+        answer: Answer,
+        timeout: float,
+        request: object,
+    ) -> None:
+        super().__init__(
+            site=site, transport=transport, subscriptions=subscriptions, reusable=form.reusable, label=label
+        )
+        self._form = form
+        self._timeout_answer = answer
+        self._request = request
+        self.deadline = site.clock.now() + timeout
+
+    def attach(self, kept: bytes, *, is_behind: bool) -> None:
+        """Take over the transport and start waiting."""
+        super().attach(kept, is_behind=is_behind)
+        self.site.wheel.watch(self)
+
+    def publish(self, published: HttpResponseFormat, encoded: Encoded) -> None:
+        """Answer with a publication."""
+        key = (self._form, self._timeout_answer.headers)
+        data = encoded.get(key)
+        if data is None:
+            data = encoded[key] = encode_answer(self._published_answer(published), self._form)
+        self._answer(data)
+
+    def hint(self) -> None:
+        """Ask the backend again, with the request as the client sent it."""
+        self.leave()
+        if not self.transport.is_closing():
+            self.site.counters.retries += 1
+            self.site.door.retry(self.transport, self._kept, self._request, is_behind=self.is_behind)
+
+    def expire(self, now: float) -> None:
+        """The time is up: answer with what the backend gave for this case."""
+        self._answer(encode_answer(self._timeout_answer, self._form))
+
+    def drain(self) -> None:
+        """Answer early, as for a timeout, and close: the process stops."""
+        self.reusable = False
+        form = AnswerForm(version=self._form.version, reusable=False, method=self._form.method)
+        self._answer(encode_answer(self._timeout_answer, form))
+
+    def _answer(self, data: bytes) -> None:
+        self.leave()
+        if self.transport.is_closing():
+            return
+        self.transport.write(data)
+        self.give_back()
+
+    def _published_answer(self, published: HttpResponseFormat) -> Answer:
+        return Answer(
+            status=published.code,
+            reason=standard_reason(published.code) if published.reason is None else published.reason,
+            headers=merge_headers(self._timeout_answer.headers, published.headers),
+            body=published.body or b"",
+        )

@@ -1,0 +1,159 @@
+"""A held connection: a transport and a few slots.
+
+Once a request is held no task, queue or coroutine belongs to it. The session is itself the transport's protocol,
+so the event loop tells it directly when the client goes, sends something, or falls behind. `stream` and
+`response` say what a publication does to it; `edge` finds it by channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from handlers.counters import Counters
+from handlers.door import Door
+from handlers.protocol.subscribing import Subscription
+from handlers.settings import HoldSettings
+from handlers.timers import NOWHERE, Clock, TimerWheel
+
+log = logging.getLogger("holdfast.session")
+
+
+class Index(Protocol):
+    """Where sessions are found by channel."""
+
+    def leave(self, session: Session) -> None:
+        """Take `session` off all its channels; harmless when it is on none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What all sessions of a process share."""
+
+    index: Index
+    door: Door
+    clock: Clock
+    wheel: TimerWheel
+    counters: Counters
+    settings: HoldSettings
+    random: Callable[[], float]
+
+
+class Session(asyncio.Protocol):
+    """The part that streams and long polls have in common: the transport, what the client sends, how it ends.
+
+    Every method is called from the event loop's thread; none awaits. `leave` comes first in each way to end, so
+    that nothing is published to a session that has ended, however late the loop reports `connection_lost`.
+    """
+
+    __slots__ = (
+        "_kept",
+        "deadline",
+        "is_attached",
+        "is_behind",
+        "label",
+        "reusable",
+        "site",
+        "subscriptions",
+        "tick",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        transport: asyncio.Transport,
+        subscriptions: tuple[Subscription, ...],
+        reusable: bool,
+        label: str,
+    ) -> None:
+        self.site = site
+        self.transport = transport
+        self.subscriptions = subscriptions
+        self.reusable = reusable
+        self.label = label
+        self.deadline = math.inf
+        self.tick = NOWHERE
+        self.is_attached = False
+        self.is_behind = False
+        self._kept = b""
+
+    def attach(self, kept: bytes, *, is_behind: bool) -> None:
+        """Become the transport's protocol.
+
+        `kept` are bytes the client sent behind the held request. `is_behind`: the transport has told its last protocol
+        to pause writing, and will tell this one to resume.
+        """
+        self.is_attached = True
+        self._kept = kept
+        self.transport.set_protocol(self)
+        self.transport.set_write_buffer_limits(high=self.site.settings.outbox_limit)
+        if is_behind:
+            self.pause_writing()
+
+    def leave(self) -> None:
+        """Come off every channel and out of the timer wheel."""
+        self.deadline = math.inf
+        self.site.wheel.forget(self)
+        self.site.index.leave(self)
+
+    def expire(self, now: float) -> None:
+        """The session's deadline has come (see `TimerWheel`)."""
+        raise NotImplementedError
+
+    def drain(self) -> None:
+        """End the session in good order because the process stops."""
+        raise NotImplementedError
+
+    def cut(self, why: str) -> None:
+        """Close the connection at once, mid-body: the only honest end when a client has missed bytes."""
+        self.leave()
+        log.warning("%s closed: %s", self.label, why)
+        self.transport.abort()
+
+    def give_back(self) -> None:
+        """Let the connection serve its next request, or close it when it may not."""
+        if self.transport.is_closing():
+            return
+        if self.reusable:
+            self.site.door.take_back(self.transport, self._kept, is_behind=self.is_behind)
+        else:
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what a client sends early (its next request) for when the connection is given back."""
+        if len(self._kept) + len(data) > self.site.settings.kept_limit:
+            self.site.counters.kept_overflows += 1
+            self.cut(f"sent more than {self.site.settings.kept_limit} bytes while held")
+            return
+        self._kept += data
+
+    def eof_received(self) -> bool | None:
+        """The client has closed its side: it is gone, as for every server that holds streams."""
+        self.leave()
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed, whoever closed it."""
+        self.leave()
+        self.site.door.gone(self.transport)
+        log.debug("%s ended%s", self.label, f": {exc}" if exc else "")
+
+    def pause_writing(self) -> None:
+        """More than `outbox_limit` bytes wait for the client."""
+        self.is_behind = True
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.is_behind = False
+
+    def cut_slow(self) -> None:
+        """Close the connection of a client that takes less than it is sent."""
+        self.site.counters.slow_clients += 1
+        self.cut(f"too slow, more than {self.site.settings.outbox_limit} bytes behind")
