@@ -1,0 +1,66 @@
+"""Who may publish: a bearer token, a signed one (JWT, HS256), or whoever reaches the port when neither is set.
+
+Called by `publish_api.http` before a publish request's body is read. It knows nothing of channels: whoever may
+publish may publish to all of them, as with Pushpin.
+"""
+
+from __future__ import annotations
+
+import hmac
+from pathlib import Path
+
+import jwt
+
+from publish_api.errors import AuthError, SecretError
+from publish_api.protocol.secret import JWT_KEY_MINIMUM, SecretFile, parse_secret
+from publish_api.settings import PublishSettings
+
+INVALID = b'Bearer error="invalid_token"'
+
+
+class Authorization:
+    """Checks the Authorization header. Raises SecretError when a secret's file cannot be used."""
+
+    def __init__(self, settings: PublishSettings) -> None:
+        self._token = read_secret("token", settings.token)
+        self._jwt_key = read_secret("jwt_key", settings.jwt_key, minimum=JWT_KEY_MINIMUM)
+
+    def check(self, header: str | None) -> None:
+        """Return if a publisher that sent `header` may publish; raise AuthError otherwise (RFC 6750 section 2.1)."""
+        if not self._token and not self._jwt_key:
+            return
+        scheme, _, credentials = (header or "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise AuthError("Authorization required.", challenge=b"Bearer")
+        shown = credentials.strip().encode("utf-8", "surrogateescape")
+        if self._token and hmac.compare_digest(shown, self._token):
+            return
+        if not self._jwt_key:
+            raise AuthError("Invalid token.", challenge=INVALID)
+        self._check_jwt(shown)
+
+    def _check_jwt(self, shown: bytes) -> None:
+        try:
+            # Whom a token is meant for is not looked at: libraries put nothing there, or what their operator chose.
+            jwt.decode(shown, self._jwt_key, algorithms=["HS256"], options={"require": ["exp"], "verify_aud": False})
+        except jwt.ExpiredSignatureError as error:
+            raise AuthError("Token has expired.", challenge=INVALID) from error
+        except jwt.MissingRequiredClaimError as error:
+            raise AuthError("Token has no expiry.", challenge=INVALID) from error
+        except jwt.InvalidTokenError as error:
+            raise AuthError("Invalid token.", challenge=INVALID) from error
+
+
+def read_secret(name: str, text: str, *, minimum: int = 1) -> bytes:
+    """Return the secret a setting holds or names; empty when it is not set. `minimum` holds for files."""
+    secret = parse_secret(name, text)
+    if not isinstance(secret, SecretFile):
+        return secret.value
+    try:
+        value = Path(secret.path).read_bytes().rstrip()
+    except OSError as error:
+        raise SecretError(name=name, reason=f"{secret.path} cannot be read: {error.strerror}") from error
+    # An empty file must not open the port to everybody.
+    if len(value) < minimum:
+        raise SecretError(name=name, reason=f"{secret.path} has {len(value)} bytes, expected at least {minimum}")
+    return value

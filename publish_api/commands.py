@@ -1,0 +1,110 @@
+"""`holdfast publish`: send one item from a terminal or a script (reference 8.4; flags as pushpin-publish has them).
+
+Called by the console script. It is a publisher like any other: it knows the publish port by its URL only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping
+
+import aiohttp
+
+from handlers.errors import ItemError
+from handlers.protocol.item_json import encode_publish, parse_publish
+from publish_api.command_item import make_item
+from publish_api.credentials import make_authorization
+from publish_api.errors import CommandError
+from publish_api.protocol.grip_url import parse_grip_url
+
+DEFAULT_SPEC = "http://localhost:5561"
+
+TIMEOUT = 30.0
+"""Seconds the whole request may take."""
+
+ANSWER_LIMIT = 65_536
+"""Bytes read of an answer; the port's own are a line long."""
+
+
+def add_publish_command(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    """Add `publish` and its options to the console script's commands."""
+    parser = subparsers.add_parser(
+        "publish",
+        help="send an item to a channel",
+        description="Send an item to everyone on CHANNEL: as stream content, long-poll answer and WebSocket message.",
+    )
+    parser.add_argument("channel", metavar="CHANNEL", help="channel to send to")
+    parser.add_argument("content", metavar="CONTENT", nargs="?", help="what to send; @FILE sends a file, @- stdin")
+    add_item_options(parser)
+    add_action_options(parser)
+    parser.add_argument("--spec", metavar="URL", help=f"where to publish (default: $GRIP_URL or {DEFAULT_SPEC})")
+    credentials = parser.add_mutually_exclusive_group()
+    credentials.add_argument("-u", "--user", metavar="USER:PASS", help="authenticate with HTTP Basic")
+    credentials.add_argument("-B", "--bearer", metavar="TOKEN", help="authenticate with a bearer token")
+
+
+def run_publish(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Publish what `args` say; return the exit status. `GRIP_URL` is read from `environ`."""
+    try:
+        target = parse_grip_url(args.spec or environ.get("GRIP_URL") or DEFAULT_SPEC)
+        authorization = make_authorization(target, user=args.user, bearer=args.bearer)
+        body = encode_publish([make_item(args)])
+        # What the port would refuse is told without asking it.
+        parse_publish(body)
+        asyncio.run(post(target.publish_url, body, authorization))
+    except (CommandError, ItemError) as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 1
+    sys.stdout.write("Published\n")
+    return 0
+
+
+def add_item_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what the item is."""
+    parser.add_argument("--id", metavar="ID", help="id of the item")
+    parser.add_argument("--prev-id", metavar="ID", help="id of the item before it")
+    parser.add_argument("--sender", metavar="NAME", help="set the meta value `sender`")
+    parser.add_argument("--code", metavar="N", default="200", help="status of the long-poll answer (default: 200)")
+    parser.add_argument(
+        "-H", "--header", metavar='"K: V"', action="append", default=[], help="add a header to the long-poll answer"
+    )
+    parser.add_argument("-M", "--meta", metavar="K=V", action="append", default=[], help="add a meta value")
+    parser.add_argument("--no-seq", action="store_true", help="deliver without waiting for the item before it")
+    parser.add_argument("--no-eol", action="store_true", help="add no line end to the HTTP content")
+    parser.add_argument("--binary", action="store_true", help="send the WebSocket message as binary; adds no line end")
+
+
+def add_action_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that send something else than content."""
+    actions = parser.add_mutually_exclusive_group()
+    actions.add_argument("--patch", action="store_true", help="CONTENT is a JSON patch for long-poll answers")
+    actions.add_argument("--hint", action="store_true", help="send a hint instead of content")
+    actions.add_argument("--close", action="store_true", help="close streams and WebSockets")
+    actions.add_argument("--refresh", action="store_true", help="refresh WebSocket sessions")
+    parser.add_argument("--close-code", metavar="N", help="code of the WebSocket close (with --close)")
+    parser.add_argument("--close-reason", metavar="TEXT", help="reason of the WebSocket close (with --close)")
+
+
+async def post(url: str, body: bytes, authorization: str | None) -> None:
+    """POST `body`; raises CommandError unless it is accepted. Redirects are not followed: they lose the body."""
+    headers = {"Content-Type": "application/json"}
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+        ):
+            status = response.status
+            text = (await response.content.read(ANSWER_LIMIT)).decode("utf-8", "replace").strip()
+    except TimeoutError as error:
+        raise CommandError(f"no answer within {TIMEOUT:g} seconds") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise CommandError(str(error) or type(error).__name__) from error
+    if not 200 <= status < 300:
+        raise CommandError(text or f"the server answered {status}")
