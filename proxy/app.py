@@ -1,0 +1,205 @@
+"""The composition root: makes every part, connects them, runs them, and ends them in order.
+
+Nothing else imports both doors. `run` is what the console script calls; tests make an `App` with a clock of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as random_module
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from handlers.broker import Broker
+from handlers.counters import Counters
+from handlers.edge import Edge
+from handlers.session import Site
+from handlers.timers import Clock, LoopClock, TimerWheel
+from proxy.config import Settings
+from proxy.connection import ClientServer, ConnectionOptions
+from proxy.door import ClientDoor
+from proxy.drain import Drain
+from proxy.errors import SettingsError
+from proxy.front import Front
+from proxy.holding import Holding
+from proxy.listening import listen, raise_file_limit
+from proxy.outgoing import Outgoing
+from proxy.protocol.framing import FramingLimits
+from proxy.protocol.grip_sig import GripKey, KeyFormatError, parse_key
+from proxy.reload import RoutesReloader
+from proxy.router import FileSource, LineSource, Router
+from proxy.sd_notify import Notifier
+from proxy.upstream import Upstream
+from publish_api.errors import SecretError
+from publish_api.http import PublishServer
+from publish_api.metrics import encode_metrics
+
+log = logging.getLogger("holdfast")
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; return the exit status.
+
+    Raises SettingsError, RoutesFileError or OSError when it cannot start.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve(settings))
+
+
+async def serve(settings: Settings) -> int:
+    """Start, serve until told to stop, drain, and return the exit status."""
+    app = App(settings)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    # Before the start: whoever reads the ready line may signal at once.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, app.reload)
+    await app.start()
+    await stop.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)  # a second one ends the process at once
+    await app.drain()
+    return 0
+
+
+class App:
+    """One Holdfast process. `start` once, then `drain` once."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, random: Callable[[], float] = random_module.random
+    ) -> None:
+        """Make all parts. Needs a running event loop. Raises SettingsError for a key that cannot be used."""
+        self._settings = settings
+        self.clock: Clock = clock or LoopClock(asyncio.get_running_loop())
+        self.counters = Counters()
+        self.edge = Edge(clock=self.clock, counters=self.counters)
+        self._door = ClientDoor()
+        self._notifier = Notifier(settings.notify_socket)
+        site = Site(
+            index=self.edge,
+            door=self._door,
+            clock=self.clock,
+            wheel=TimerWheel(self.clock),
+            counters=self.counters,
+            settings=settings.hold,
+            random=random,
+        )
+        broker = Broker(
+            edge=self.edge, clock=self.clock, counters=self.counters, id_cache_ttl=settings.hold.id_cache_ttl
+        )
+        self._router = make_router(settings)
+        self._reloader = RoutesReloader(self._router, timers=self.clock, interval=settings.proxy.reload_interval)
+        self._upstream = Upstream(settings=settings.proxy, clock=self.clock, counters=self.counters)
+        self.clients = self._make_clients(Holding(site=site, edge=self.edge, debug=settings.proxy.debug))
+        self._publishers = make_publishers(settings, broker, self.counters)
+        self._drain = Drain(
+            edge=self.edge,
+            clients=self.clients,
+            clock=self.clock,
+            counters=self.counters,
+            random=random,
+            seconds=settings.proxy.drain_timeout,
+        )
+        self._servers: list[asyncio.Server] = []
+        self.proxy_addresses: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def publish_address(self) -> tuple[str, int]:
+        """Where publishers connect: (host, port)."""
+        return self._publishers.address
+
+    async def start(self) -> None:
+        """Load the routes and listen. Raises RoutesFileError, or OSError with the address in its text."""
+        raise_file_limit()
+        self._router.load()
+        if self._settings.proxy.reload_interval:
+            self._reloader.start()
+        await self._publishers.start()
+        loop = asyncio.get_running_loop()
+        sockets: list[socket.socket] = []
+        for address in self._settings.proxy.addresses:
+            sockets.extend(listen(address, self._settings.hold))
+        for sock in sockets:
+            self._servers.append(await loop.create_server(self.clients, sock=sock, backlog=4096))
+        self.proxy_addresses = tuple(sock.getsockname()[:2] for sock in sockets)
+        names = ", ".join(f"{host}:{port}" for host, port in self.proxy_addresses)
+        log.info("listening for clients on %s, for publishers on %s:%d", names, *self.publish_address)
+        self._notifier.ready(f"clients on {names}")
+
+    def reload(self) -> None:
+        """Load the routes again (SIGHUP). Held connections are not touched."""
+        log.info("SIGHUP, reloading the routes")
+        self._notifier.reloading(now=self.clock.now())
+        self._reloader.reload()
+        self._upstream.forget_addresses()
+        self._notifier.ready("routes reloaded")
+
+    async def drain(self) -> None:
+        """Stop accepting, end what is held and finish what is running within `drain_timeout`, then close."""
+        self._notifier.stopping()
+        self._reloader.stop()
+        for server in self._servers:
+            server.close()
+        await self._drain.run()
+        await self._publishers.stop()
+        await self._upstream.close()
+
+    def _make_clients(self, holding: Holding) -> ClientServer:
+        settings = self._settings.proxy
+        front = Front(
+            router=self._router,
+            outgoing=Outgoing(
+                settings=settings, upstream_key=load_key(settings.upstream_key, "upstream_key"), clock=self.clock
+            ),
+            upstream=self._upstream,
+            holding=holding,
+            counters=self.counters,
+            debug=settings.debug,
+        )
+        server = ClientServer(
+            ConnectionOptions(
+                serve=front.serve,
+                limits=FramingLimits(head=settings.head_limit, headers=settings.header_limit),
+                keep_alive_timeout=settings.keep_alive_timeout,
+                clock=self.clock,
+                counters=self.counters,
+                log_from=self._settings.log.log_from,
+            )
+        )
+        self._door.server = server
+        return server
+
+
+def make_publishers(settings: Settings, broker: Broker, counters: Counters) -> PublishServer:
+    """Make the publishers' door. Raises SettingsError for a token or key file that cannot be used."""
+    try:
+        return PublishServer(settings.publish, broker, counters=counters, metrics=lambda: encode_metrics(counters))
+    except SecretError as error:
+        raise SettingsError(str(error)) from error
+
+
+def make_router(settings: Settings) -> Router:
+    """Make the router; it is empty until loaded. Raises SettingsError for a key that cannot sign."""
+    lines = settings.route_lines
+    source = LineSource(lines=lines) if lines else FileSource(path=Path(settings.proxy.routes))
+    key = load_key(settings.proxy.sig_key, "sig_key")
+    try:
+        return Router(source, default_iss=settings.proxy.sig_iss, default_key=key)
+    except KeyFormatError as error:
+        raise SettingsError(f"proxy.sig_key: {error}") from error
+
+
+def load_key(spec: str, name: str) -> GripKey | None:
+    """Resolve a key setting; empty is no key. Raises SettingsError naming the setting."""
+    if not spec:
+        return None
+    try:
+        return parse_key(spec, lambda path: Path(path).read_bytes())
+    except KeyFormatError as error:
+        raise SettingsError(f"proxy.{name}: {error}") from error

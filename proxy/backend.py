@@ -1,0 +1,232 @@
+"""Connections to backends: aiohttp's connector and response parser, with nothing of its client in between.
+
+aiohttp's pool, resolver, TLS and parser are used as they are; `ClientSession`, `ClientRequest` and `ClientResponse`
+are left out, because each of them changes a request or an answer (cookies, redirects, re-encoded paths, default
+headers, UTF-8 only header values). Heads are written as bytes and answers are read from the parser's queue.
+
+Everything here that is not aiohttp's public interface is held in place by tests/proxy/test_backend.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from functools import partial
+from weakref import WeakSet
+
+from aiohttp import ClientConnectionError, ClientPayloadError, ClientTimeout, TCPConnector
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawResponseMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from yarl import URL
+
+from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk
+from proxy.errors import RequestBodyError
+from proxy.request_body import RequestBody
+
+POOL_SECONDS = 55
+"""How long an unused backend connection is kept (reference 1.7)."""
+READ_BUFFER = 65_536
+"""Bytes of an answer read ahead of a client that takes them slowly."""
+HEAD_LIMIT = 65_536
+HEADER_LIMIT = 512
+
+NO_TIMEOUT = ClientTimeout(total=None)
+"""Bounds are the caller's, on the process's clock."""
+
+
+class ConnectFailed(Exception):
+    """A target could not be connected to: refused, unreachable, unknown name, or TLS failed."""
+
+
+class AnswerFailed(Exception):
+    """The backend gave no usable answer. `is_stale` when a pooled connection died before its first byte."""
+
+    def __init__(self, detail: str, *, is_stale: bool) -> None:
+        super().__init__(detail)
+        self.is_stale = is_stale
+
+
+class AnswerTruncated(Exception):
+    """The backend ended in the middle of its answer's body."""
+
+
+class BackendProtocol(ResponseHandler):
+    """aiohttp's, but an answer that turns out bad after its head fails whoever reads its body, too."""
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Fail the connection's readers. aiohttp 3.14 forgets the body's, who then waits for ever."""
+        super().set_exception(exc, exc_cause or exc)
+        payload = self._payload
+        if payload is not None and not payload.is_eof():
+            payload.set_exception(exc)
+
+
+class BackendPool:
+    """Connects to targets and keeps connections for the next request. There is no cap on their number."""
+
+    def __init__(self) -> None:
+        self._connector = TCPConnector(limit=0, keepalive_timeout=POOL_SECONDS, ttl_dns_cache=10)
+        loop = asyncio.get_running_loop()
+        self._connector._factory = partial(BackendProtocol, loop)  # type: ignore[assignment]  # noqa: SLF001  # pyright: ignore
+        self._used: WeakSet[ResponseHandler] = WeakSet()
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self._connector.close()
+
+    async def connect(self, address: BackendAddress) -> BackendConnection:
+        """Return a pooled or a new connection. Raises ConnectFailed; the caller bounds the time."""
+        try:
+            connection = await self._connector.connect(address.request, traces=[], timeout=NO_TIMEOUT)
+        except (ClientConnectionError, OSError) as error:
+            raise ConnectFailed(str(error)) from error
+        protocol = connection.protocol
+        assert protocol is not None, "a connection just made has a protocol"
+        is_reused = protocol in self._used
+        self._used.add(protocol)
+        return BackendConnection(connection, protocol, is_reused=is_reused)
+
+
+class BackendAddress:
+    """Where and how to connect: aiohttp's pool keys by a request object, so one is made per target and kept."""
+
+    def __init__(
+        self, *, host: str, port: int, tls: ssl.SSLContext | None = None, server_hostname: str | None = None
+    ) -> None:
+        url = URL.build(scheme="https" if tls else "http", host=host, port=port)
+        self.request = ClientRequest(
+            "GET", url, loop=asyncio.get_running_loop(), ssl=tls or True, server_hostname=server_hostname
+        )
+
+
+class BackendConnection:
+    """One connection, for one request. `exchange` once, then read the answer or `close`."""
+
+    def __init__(self, connection: Connection, protocol: ResponseHandler, *, is_reused: bool) -> None:
+        self._connection = connection
+        self._protocol = protocol
+        self._writer: asyncio.Task[None] | None = None
+        self.is_reused = is_reused
+
+    def close(self) -> None:
+        """Give the connection up, in whatever state it is."""
+        if self._writer is not None:
+            self._writer.cancel()
+        self._connection.close()
+
+    async def exchange(
+        self, *, method: bytes, head: bytes, body: RequestBody, progress: Callable[[], None]
+    ) -> BackendAnswer:
+        """Send a request and return the answer's head. Interim (1xx) answers are skipped.
+
+        `progress` is called after each piece of the body that the backend took. Raises AnswerFailed, or what the
+        body raised. On any exception, cancellation included, the connection is closed.
+        """
+        try:
+            self._expect()
+            self._send(head, body, progress)
+            message, payload = await self._read_head()
+        except BaseException:
+            self.close()
+            raise
+        if method == b"HEAD":
+            # Told of no body, aiohttp's parser takes one that a careless backend sends for its next answer, and
+            # fails both. So it is told of one, and the connection is not used again.
+            self.close()
+            payload = EMPTY_PAYLOAD
+        return BackendAnswer(self, message, payload)
+
+    def finish(self) -> None:
+        """The answer was read to its end: keep the connection if it is in step, else close it."""
+        if self._writer is not None and not self._writer.done():
+            self.close()
+        else:
+            self._connection.release()
+
+    def _expect(self) -> None:
+        self._protocol.set_response_params(
+            read_until_eof=True,
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER,
+            max_line_size=HEAD_LIMIT,
+            max_field_size=HEAD_LIMIT,
+            max_headers=HEADER_LIMIT,
+        )
+
+    def _send(self, head: bytes, body: RequestBody, progress: Callable[[], None]) -> None:
+        transport = self._protocol.transport
+        if transport is None:
+            return  # lost since it left the pool; reading the answer says so
+        transport.write(head)
+        if body.length != 0:
+            self._writer = asyncio.create_task(self._send_body(body, progress), name="request body")
+
+    async def _send_body(self, body: RequestBody, progress: Callable[[], None]) -> None:
+        is_chunked = body.length is None
+        try:
+            async for data in body.chunks():
+                await self._write(encode_chunk(data) if is_chunked else data)
+                progress()
+            if is_chunked:
+                await self._write(LAST_CHUNK)
+        except RequestBodyError as error:
+            # The client's fault: wake whoever waits for the answer.
+            self._protocol.set_exception(error)
+        except (ConnectionError, ClientConnectionError):
+            # The backend stopped taking the body. It may have answered already, so reading decides what to
+            # tell the client; the connection must not be used again.
+            self._protocol.force_close()
+
+    async def _write(self, data: bytes) -> None:
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the backend closed the connection")
+        transport.write(data)
+        await self._protocol._drain_helper()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+    async def _read_head(self) -> tuple[RawResponseMessage, StreamReader]:
+        try:
+            while True:
+                message, payload = await self._protocol.read()
+                if message.code == 101:
+                    raise AnswerFailed("the backend switched protocols unasked", is_stale=False)
+                if message.code >= 200:
+                    return message, payload
+        except HttpProcessingError as error:
+            raise AnswerFailed(f"the backend's answer is not HTTP: {error.message}", is_stale=False) from error
+        except (ClientConnectionError, OSError) as error:
+            raise AnswerFailed("the backend closed the connection", is_stale=self.is_reused) from error
+
+
+class BackendAnswer:
+    """An answer's head, and its body as it comes."""
+
+    def __init__(self, connection: BackendConnection, message: RawResponseMessage, payload: StreamReader) -> None:
+        self._connection = connection
+        self._payload = payload
+        self.status = message.code
+        self.reason = message.reason.encode("utf-8", "surrogateescape")
+        self.headers: Headers = message.raw_headers
+        payload.on_eof(connection.finish)
+
+    async def read(self) -> bytes:
+        """Return the next bytes of the body, empty at its end. Raises AnswerTruncated."""
+        try:
+            return await self._payload.readany()
+        except (ClientPayloadError, ClientConnectionError, HttpProcessingError) as error:
+            raise AnswerTruncated(str(error)) from error
+
+    @property
+    def has_body_waiting(self) -> bool:
+        """Say whether some of the body, or its end, came with the head, so that reading it will not wait."""
+        return self._payload.is_eof() or self._payload.total_bytes > 0
+
+    def close(self) -> None:
+        """Stop reading; the connection is closed unless the body had already come whole."""
+        if not self._payload.is_eof():
+            self._connection.close()

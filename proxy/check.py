@@ -1,0 +1,135 @@
+"""`holdfast check`: what settings and routes mean, all that is wrong with them, and what is risky.
+
+Called by `proxy.__main__` with settings that have loaded. Reads the routes file, keys and certificates, as the start
+would; opens no port and connects to nothing, so a target that is down is not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from handlers.protocol.address import parse_address
+from proxy.config import Settings
+from proxy.explain import explain_route, signing_key
+from proxy.log import escape
+from proxy.protocol.grip_sig import KeyFormatError, Signer, parse_key
+from proxy.protocol.matching import RouteTable
+from proxy.protocol.routes import Route, parse_lines, parse_routes
+from proxy.router import LINE_SOURCE_NAME, FileSource, LineSource, LoadReport, Router
+
+_HERE = Path()
+_PUBLIC_SECRET = b"changeme"  # the key of Pushpin's example settings
+_SECRET_MIN_BYTES = 32  # RFC 7518 section 3.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing the operator should know. A problem makes the check fail; others are notices or warnings."""
+
+    text: str
+    is_problem: bool = True
+
+
+def check_configuration(settings: Settings, out: TextIO, *, problems: tuple[str, ...] = ()) -> int:
+    """Write each route's meaning, then each finding, to `out`. Return 1 if any of them is a problem, else 0.
+
+    `problems` are those the caller has found at the publishers' door, which this one does not know.
+
+    Raises RoutesFileError when the routes file cannot be read. Loading the routes logs what is wrong with them;
+    the caller silences the log, since all of it is written here.
+    """
+    loaded = _load_routes(settings)
+    print(f"settings: {settings.file or 'built-in defaults, no file'}", file=out)
+    print(f"clients: {', '.join(settings.proxy.listen)}", file=out)
+    print(f"publishers: {settings.publish.listen}", file=out)
+    for route in loaded.routes:
+        print(escape(f"{route.source}:{route.line}  {explain_route(route, settings.proxy)}"), file=out)
+    findings = (*(Finding(text=problem) for problem in problems), *_find(settings, loaded))
+    for finding in findings:
+        print(escape(finding.text), file=out)
+    bad = sum(finding.is_problem for finding in findings)
+    print(f"{_count(len(loaded.routes), 'route')}, {_count(bad, 'problem')}", file=out)
+    return 1 if bad else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """The routes that would be in force, and what the router says about all lines."""
+
+    name: str
+    folder: Path
+    routes: tuple[Route, ...]
+    report: LoadReport
+
+
+def _load_routes(settings: Settings) -> _Loaded:
+    path = Path(settings.proxy.routes)
+    lines = settings.route_lines
+    router = Router(LineSource(lines=lines) if lines else FileSource(path=path), default_iss="", default_key=None)
+    report = router.load()
+    if lines:
+        read = parse_lines(lines, source=LINE_SOURCE_NAME)
+    else:
+        read = parse_routes(path.read_bytes().decode("utf-8-sig", "surrogateescape"), source=str(path))
+    refused = {problem.line for problem in report.problems}
+    return _Loaded(
+        name=LINE_SOURCE_NAME if lines else str(path),
+        folder=_HERE if lines else path.parent,
+        routes=RouteTable(route for route in read.routes if route.line not in refused).routes,
+        report=report,
+    )
+
+
+def _find(settings: Settings, loaded: _Loaded) -> Iterator[Finding]:
+    for problem in loaded.report.problems:
+        yield Finding(text=str(problem))
+    yield from _find_in_key("proxy.sig_key", settings.proxy.sig_key, signs=True)
+    yield from _find_in_key("proxy.upstream_key", settings.proxy.upstream_key, signs=False)
+    for route in loaded.routes:
+        if route.sig_key and not route.no_grip:
+            yield from _find_in_key(f"{route.source}:{route.line}", route.sig_key, signs=True, folder=loaded.folder)
+    for notice in loaded.report.notices:
+        yield Finding(text=f"{loaded.name}:{notice.line}: notice: {notice.text}", is_problem=False)
+    yield from _find_risks(settings, loaded.routes)
+
+
+def _find_in_key(origin: str, spec: str, *, signs: bool, folder: Path = _HERE) -> Iterator[Finding]:
+    if not spec:
+        return
+    try:
+        key = parse_key(spec, lambda path: (folder / path).read_bytes())
+        if signs:
+            Signer("check", key)
+    except KeyFormatError as error:
+        yield Finding(text=f"{origin}: {error}")
+        return
+    if key.secret == _PUBLIC_SECRET:
+        text = f"{origin}: warning: the key is 'changeme', which everybody knows: anybody can sign"
+        yield Finding(text=text, is_problem=False)
+    elif key.algorithm == "HS256" and len(key.secret) < _SECRET_MIN_BYTES:
+        text = f"{origin}: warning: a key of {len(key.secret)} bytes can be guessed; use {_SECRET_MIN_BYTES} or more"
+        yield Finding(text=text, is_problem=False)
+
+
+def _find_risks(settings: Settings, routes: tuple[Route, ...]) -> Iterator[Finding]:
+    texts: list[str] = []
+    if not routes:
+        texts.append("no routes: every request is answered with 502")
+    if any(not route.no_grip and not signing_key(route, settings.proxy) for route in routes):
+        texts.append("proxy.sig_key is empty: a backend cannot tell Holdfast's requests from anybody else's")
+    if settings.proxy.debug:
+        texts.append("proxy.debug is on: failures show backend addresses to clients")
+    if settings.proxy.accept_x_forwarded_proto:
+        texts.append("proxy.accept_x_forwarded_proto is on: anybody who reaches this port directly can claim TLS")
+    publish = settings.publish
+    if not (publish.token or publish.jwt_key or parse_address(publish.listen).is_loopback):
+        texts.append(f"publish.listen is {publish.listen} and publish.token is empty: whoever reaches it can publish")
+    for text in texts:
+        yield Finding(text=f"warning: {text}", is_problem=False)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

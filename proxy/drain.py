@@ -1,0 +1,65 @@
+"""The end of a process: held connections are ended in good order, spread over a bounded time, and requests finish.
+
+Spreading matters: every client that is ended comes back at once, to another process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from handlers.counters import Counters
+from handlers.edge import Edge
+from handlers.session import Session
+from handlers.timers import Clock
+from proxy.connection import ClientServer
+from proxy.deadline import Deadline
+
+log = logging.getLogger("holdfast.drain")
+
+SPREAD = 0.8
+"""Part of the time over which held connections are ended; the rest is for their last bytes to leave."""
+
+
+class Drain:
+    """Ends all clients of a process within `seconds`, cutting what is left then."""
+
+    def __init__(
+        self,
+        *,
+        edge: Edge,
+        clients: ClientServer,
+        clock: Clock,
+        counters: Counters,
+        random: Callable[[], float],
+        seconds: float,
+    ) -> None:
+        self._edge = edge
+        self._clients = clients
+        self._clock = clock
+        self._counters = counters
+        self._random = random
+        self._seconds = seconds
+
+    async def run(self) -> None:
+        """Return once no client is left. No new ones may be accepted meanwhile."""
+        sessions = self._edge.sessions
+        log.info("stopping: %d held connections to end within %g seconds", len(sessions), self._seconds)
+        self._clients.drain()
+        for session in sessions:
+            self._clock.call_later(self._random() * SPREAD * self._seconds, partial(self._end, session))
+        if self._seconds > 0:
+            try:
+                async with Deadline(self._clock, self._seconds):
+                    await self._clients.all_closed()
+            except TimeoutError:
+                log.warning("stopping: %d connections cut, they took too long", len(self._clients.open_transports))
+        self._counters.connections_cut += len(self._clients.open_transports)
+        self._clients.cut_all()
+        await self._clients.all_closed()
+
+    def _end(self, session: Session) -> None:
+        if session in self._edge.sessions:
+            self._counters.sessions_drained += 1
+            session.drain()

@@ -1,0 +1,192 @@
+"""One request of a client, and its answer as it is written.
+
+The front reads `head` and `body`, then either writes an answer (`answer` for a short one; `begin`, `write`, `end` for
+a streamed one) or takes the transport away with `hand_over` to hold it. Heads are bytes, so that names, order
+and letter case reach the client as the backend wrote them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from handlers.protocol.answers import Answer, AnswerForm, connection_headers, encode_answer
+from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk, encode_head, has_body, standard_reason
+from handlers.session import Session
+from proxy.protocol.framing import RequestHead
+from proxy.request_body import RequestBody
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class ClientTransport(Protocol):
+    """What an exchange needs of its connection (`proxy.connection.ClientConnection`)."""
+
+    @property
+    def writable(self) -> asyncio.Transport:
+        """The client's transport. Raises ConnectionResetError once the client is gone."""
+        ...
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the process is about to stop, so that each answer is the connection's last."""
+        ...
+
+    async def flushed(self) -> None:
+        """Wait until the client has taken enough for more to be written."""
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the transport has asked for no more to be written."""
+        ...
+
+    def detach(self) -> bytes:
+        """Let go of the transport, so that somebody else can become its protocol; return the bytes not begun."""
+        ...
+
+    def request_bytes(self) -> bytes:
+        """Return the current request as it came, for sending it to the backend again."""
+        ...
+
+
+class Exchange:
+    """One request and its answer. Used by one task; `hand_over` or the last write ends it."""
+
+    def __init__(
+        self,
+        *,
+        connection: ClientTransport,
+        head: RequestHead,
+        body: RequestBody,
+        peer: str,
+        is_tls: bool,
+        is_retry: bool,
+    ) -> None:
+        self.head = head
+        self.body = body
+        self.peer = peer
+        self.is_tls = is_tls
+        self.is_retry = is_retry
+        self.is_begun = False
+        self.is_ended = False
+        self.is_handed_over = False
+        self.status = 0
+        self.size = 0
+        self._connection = connection
+        self._reusable = head.keep_alive
+        self._is_chunked = False
+        self._carries_body = True
+        self._pending = b""
+
+    @property
+    def form(self) -> AnswerForm:
+        """How this client wants its answer."""
+        reusable = self._reusable and not self._connection.is_draining
+        return AnswerForm(version=self.head.version, reusable=reusable, method=self.head.method)
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may serve another request after what was written."""
+        return self._reusable and self.is_ended and not self._connection.is_draining
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The client's transport. Raises ConnectionResetError once the client is gone."""
+        return self._connection.writable
+
+    def send_continue(self) -> None:
+        """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1)."""
+        if not self.is_begun and not self.is_retry:
+            self._connection.writable.write(CONTINUE)
+
+    def answer(self, answer: Answer) -> None:
+        """Write a whole short answer."""
+        form = self.form
+        self._reusable = form.reusable
+        self.is_begun = self.is_ended = True
+        self.status = answer.status
+        self.size = len(answer.body)
+        self._connection.writable.write(encode_answer(answer, form))
+
+    def answer_text(self, status: int, text: str) -> None:
+        """Write a short plain-text answer of our own; `text` is without its newline."""
+        self.answer(text_answer(status, text))
+
+    def begin(self, *, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
+        """Begin a streamed answer of `length` bytes, or of unknown length. `headers` are without framing.
+
+        The head leaves with the first piece of body, with `end`, or with `flush_head`.
+        """
+        self._carries_body = has_body(method=self.head.method, status=status)
+        # To HTTP/1.0 an unknown length is told by closing (RFC 9112 section 6.3, rule 8).
+        self._is_chunked = length is None and has_body(method=b"", status=status) and self.head.version == b"1.1"
+        if length is None and self._carries_body and not self._is_chunked:
+            self._reusable = False
+        form = self.form
+        self._reusable = form.reusable
+        lines = list(headers)
+        if length is not None:
+            lines.append((b"Content-Length", b"%d" % length))
+        lines.extend(connection_headers(form, chunked=self._is_chunked))
+        self._pending = encode_head(version=form.version, status=status, reason=reason, headers=lines)
+        self.is_begun = True
+        self.status = status
+
+    def send(self, data: bytes) -> None:
+        """Write a piece of body without waiting for the client to take it."""
+        if not self._carries_body:
+            data = b""
+        self.size += len(data)
+        framed = encode_chunk(data) if self._is_chunked else data
+        pending, self._pending = self._pending, b""
+        self._connection.writable.write(pending + framed if pending else framed)
+
+    def flush_head(self) -> None:
+        """Send the head now, because nobody knows when there will be a body to send with it."""
+        pending, self._pending = self._pending, b""
+        self._connection.writable.write(pending)
+
+    async def write(self, data: bytes) -> None:
+        """Write a piece of body, then wait while the client is behind."""
+        self.send(data)
+        await self._connection.flushed()
+
+    def end(self) -> None:
+        """End the answer."""
+        last = LAST_CHUNK if self._is_chunked and self._carries_body else b""
+        if self._pending or last:
+            self._connection.writable.write(self._pending + last)
+            self._pending = b""
+        self.is_ended = True
+
+    def abort(self) -> None:
+        """Cut the connection: the answer cannot be completed, and the client must see that it is not."""
+        self._reusable = False
+        self._connection.writable.abort()
+
+    def hand_over(self, session: Session) -> None:
+        """Give the transport to `session`, with the bytes of later requests. Nothing may be written here afterwards."""
+        if self._pending:
+            self._connection.writable.write(self._pending)
+            self._pending = b""
+        self.is_handed_over = True
+        is_behind = self._connection.writing_paused
+        session.attach(self._connection.detach(), is_behind=is_behind)
+        if self._connection.is_draining:
+            session.drain()
+
+    def request_bytes(self) -> bytes:
+        """Return the request as it came, for a retry."""
+        return self._connection.request_bytes()
+
+
+def refusal(status: int, text: str) -> bytes:
+    """Encode the answer to bytes that are no request: HTTP/1.1, closing."""
+    form = AnswerForm(version=b"1.1", reusable=False, method=b"")
+    return encode_answer(text_answer(status, text), form)
+
+
+def text_answer(status: int, text: str) -> Answer:
+    """Return a plain-text answer of our own; `text` is without its newline."""
+    headers = ((b"Content-Type", b"text/plain"),)
+    return Answer(status=status, reason=standard_reason(status), headers=headers, body=text.encode() + b"\n")

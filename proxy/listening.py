@@ -1,0 +1,67 @@
+"""Listening sockets and the limit of open files: what the kernel is asked for once, at the start.
+
+Options set on a listening socket are inherited by every connection it accepts, so they cost nothing per connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import socket
+
+from handlers.protocol.address import Address
+from handlers.settings import HoldSettings
+
+log = logging.getLogger("holdfast")
+
+
+def listen(address: Address, settings: HoldSettings) -> tuple[socket.socket, ...]:
+    """Bind and listen. Without a host it is every interface, IPv6 and IPv4 on one socket where the system has both.
+
+    Raises OSError with the address as its `filename`.
+    """
+    try:
+        infos = find(address)
+        return tuple(_listen(family, sockaddr, settings) for family, sockaddr in infos)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(address)) from error
+
+
+def find(address: Address) -> list[tuple[int, tuple[str, int]]]:
+    """Resolve an address to what to bind: one entry, or one for each address a name has."""
+    if not address.host:
+        family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+        return [(family, ("::" if family == socket.AF_INET6 else "0.0.0.0", address.port))]
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, (str(sockaddr[0]), address.port)) for family, _, _, _, sockaddr in found))
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the hard limit does, and say how many connections that makes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:
+            log.warning("cannot raise the limit of open files from %d to %d: %s", soft, hard, error)
+            hard = soft
+    log.info("open files are limited to %d, connections to about that many", hard)
+
+
+def _listen(family: int, sockaddr: tuple[str, int], settings: HoldSettings) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockaddr[0] != "::")
+        if settings.kernel_unsent_limit:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, settings.kernel_unsent_limit)
+        if settings.user_timeout:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.user_timeout * 1000))
+        sock.bind(sockaddr)
+        sock.listen(4096)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,233 @@
+"""Log output: one line per event, as text in Pushpin's shape (reference 8.3) or as JSON (section `[log]`).
+
+`proxy.__main__` calls `configure` once; every other module logs to `logging.getLogger("holdfast.<its name>")`, and the
+clients' door hands each finished request to `log_access`. Lines go to one stream and nowhere else: rotating, shipping
+and filtering are the work of whoever reads the stream.
+
+No line can be forged: control characters in the text are written as escapes, so that a record is always one line.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import logging
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+_LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+_NAMES = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARN"}  # above: ERR
+_LIBRARIES = ("asyncio", "aiohttp", "websockets")
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNSAFE_OR_SPACE = re.compile("[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+_access = logging.getLogger("holdfast.access")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is logged, and in which shape."""
+
+    level: Literal["error", "warn", "info", "debug"] = "info"
+    """The least severe kind of line that is written. `info` has a line for each request, `warn` only for trouble."""
+
+    format: Literal["text", "json"] = "text"
+    """`text`: lines in Pushpin's shape, for people. `json`: one object a line (RFC 3339 time), for log collectors."""
+
+    log_from: bool = False
+    """Write the client's address (`from=`) in request lines. Off because it is personal data."""
+
+    log_user_agent: bool = False
+    """Write the client's User-Agent (`ua=`) in request lines. Off because it is personal data, and long."""
+
+
+class Outcome(enum.Enum):
+    """How a request ended: with an answer, handed over as a hold, or cut."""
+
+    ANSWERED = "answered"
+    ACCEPTED = "accept"
+    FAILED = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRecord:
+    """One finished request. Texts come from the client as they are: making them safe is done here.
+
+    `uri` is absolute (`http://host/path?query`, `ws://` for WebSockets); `target` is the one that answered, as
+    `host:port`, `over_http` says that it was asked by WebSocket-over-HTTP; `code` and `size` (bytes of body) count
+    for ANSWERED only. An empty text leaves its part of the line out.
+    """
+
+    method: str
+    uri: str
+    outcome: Outcome
+    target: str = ""
+    over_http: bool = False
+    client: str = ""
+    referer: str = ""
+    route_id: str = ""
+    code: int = 0
+    size: int = 0
+    retry: bool = False
+    user_agent: str = ""
+
+    def __str__(self) -> str:
+        """Return the full text line, for handlers that are not ours."""
+        return format_request(self, with_client=True, with_user_agent=True)
+
+
+def configure(settings: LogSettings, stream: TextIO) -> None:
+    """Send everything logged under `holdfast` to `stream`. Call again to change the settings or the stream.
+
+    Libraries that log (asyncio, aiohttp, ...) are written too, from WARN on, so that nothing of theirs reaches
+    stderr in another shape.
+    """
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter(settings) if settings.format == "json" else TextFormatter(settings))
+    level = _LEVELS[settings.level]
+    _attach(logging.getLogger("holdfast"), handler, level)
+    for name in _LIBRARIES:
+        _attach(logging.getLogger(name), handler, max(level, logging.WARNING))
+
+
+def log_access(record: AccessRecord) -> None:
+    """Log one finished request at INFO. Costs one comparison when that level is off."""
+    if _access.isEnabledFor(logging.INFO):
+        _access.info(record)
+
+
+def format_request(record: AccessRecord, *, with_client: bool = False, with_user_agent: bool = False) -> str:
+    """Return the request line of reference 8.3, less the time.
+
+    `METHOD URI[ -> TARGET[[http]]][ from=IP][ ref=URL][ route=ID] (code=N SIZE | accept | error)[ retry][ ua=TEXT]`.
+    Spaces within a part are escaped too, so that parts cannot be forged; the User-Agent, being last, keeps them.
+    """
+    parts = [_escape_word(record.method), _escape_word(record.uri)]
+    if record.target:
+        parts.append(f"-> {_escape_word(record.target)}{'[http]' if record.over_http else ''}")
+    if with_client and record.client:
+        parts.append(f"from={_escape_word(record.client)}")
+    if record.referer:
+        parts.append(f"ref={_escape_word(record.referer)}")
+    if record.route_id:
+        parts.append(f"route={_escape_word(record.route_id)}")
+    answered = record.outcome is Outcome.ANSWERED
+    parts.append(f"code={record.code} {record.size}" if answered else record.outcome.value)
+    if record.retry:
+        parts.append("retry")
+    if with_user_agent and record.user_agent:
+        parts.append(f"ua={escape(record.user_agent)}")
+    return " ".join(parts)
+
+
+def escape(text: str) -> str:
+    r"""Return `text` with control characters, line separators and lone surrogates as `\xNN` or `\uNNNN`.
+
+    Backslashes stay, which makes escaping twice the same as escaping once.
+    """
+    return _UNSAFE.sub(_escape_letter, text)
+
+
+class TextFormatter(logging.Formatter):
+    """`[LEVEL] YYYY-MM-DD HH:MM:SS.mmm message`, local time. A traceback follows on lines of its own, indented."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        super().__init__()
+        self._with_client = settings.log_from
+        self._with_user_agent = settings.log_user_agent
+        self._second = -1
+        self._second_text = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of `record`."""
+        message = record.msg
+        if isinstance(message, AccessRecord):
+            text = format_request(message, with_client=self._with_client, with_user_agent=self._with_user_agent)
+        else:
+            text = escape(record.getMessage())
+        level = _NAMES.get(record.levelno, "ERR")
+        return f"[{level}] {self._time(record)}.{int(record.msecs):03d} {text}{self._traceback(record)}"
+
+    def _time(self, record: logging.LogRecord) -> str:
+        # A busy proxy writes thousands of lines in one second: the text of the second is made once.
+        second = int(record.created)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+        return self._second_text
+
+    def _traceback(self, record: logging.LogRecord) -> str:
+        if not record.exc_info:
+            return ""
+        return "".join(f"\n    {escape(line)}" for line in self.formatException(record.exc_info).split("\n"))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, then the fields of the request or of `extra`."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        super().__init__()
+        self._with_client = settings.log_from
+        self._with_user_agent = settings.log_user_agent
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object of `record`, in ASCII."""
+        moment = datetime.fromtimestamp(record.created, tz=UTC)
+        fields: dict[str, object] = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": _NAMES.get(record.levelno, "ERR"),
+            "logger": record.name,
+        }
+        message = record.msg
+        if isinstance(message, AccessRecord):
+            fields["message"] = "request"
+            fields.update(self._request_fields(message))
+        else:
+            fields["message"] = record.getMessage()
+        for name, value in vars(record).items():
+            if name not in _STANDARD_FIELDS:
+                fields[f"{name}_" if name in fields else name] = value
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str, separators=(",", ":"))
+
+    def _request_fields(self, record: AccessRecord) -> dict[str, object]:
+        answered = record.outcome is Outcome.ANSWERED
+        fields: dict[str, object] = {
+            "method": record.method,
+            "uri": record.uri,
+            "target": record.target,
+            "over_http": record.over_http,
+            "from": record.client if self._with_client else "",
+            "ref": record.referer,
+            "route": record.route_id,
+            "outcome": record.outcome.value,
+            "code": record.code if answered else None,
+            "size": record.size if answered else None,
+            "retry": record.retry,
+            "ua": record.user_agent if self._with_user_agent else "",
+        }
+        return {name: value for name, value in fields.items() if value not in ("", None) and value is not False}
+
+
+def _attach(logger: logging.Logger, handler: logging.Handler, level: int) -> None:
+    for earlier in tuple(logger.handlers):
+        if isinstance(earlier.formatter, TextFormatter | JsonFormatter):
+            logger.removeHandler(earlier)
+    logger.addHandler(handler)
+    logger.setLevel(level)
+
+
+def _escape_word(text: str) -> str:
+    return _UNSAFE_OR_SPACE.sub(_escape_letter, text)
+
+
+def _escape_letter(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,172 @@
+"""The routes in force: reads them, resolves what they name by file, and answers which one a request takes.
+
+Made by the composition root; asked by the front for each request; loaded again by `proxy.reload`. It never keeps half
+a table: a load either replaces all routes at once or leaves them as they were. Loading reads small local files and so
+holds the event loop for as long as that takes; selecting does no I/O.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.errors import RoutesError, RoutesFileError
+from proxy.protocol.grip_sig import GripKey, KeyFormatError, Signer, parse_key
+from proxy.protocol.matching import RouteTable
+from proxy.protocol.routes import Proto, Route, RouteNotice, RoutesFile, Target, parse_lines, parse_routes
+
+_log = logging.getLogger("holdfast.routes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSource:
+    """Routes from a file; `file:` keys are relative to its folder."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSource:
+    """Routes from the command line (`--route`), in place of the file; `file:` keys are relative to `folder`."""
+
+    lines: tuple[str, ...]
+    folder: Path = Path()
+
+
+RouteSource = FileSource | LineSource
+
+LINE_SOURCE_NAME = "<route>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedRoute:
+    """A route and what makes its `Grip-Sig`; None when its requests are not to be signed."""
+
+    route: Route
+    signer: Signer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """What a load came to; it has been logged already."""
+
+    entries: int
+    problems: tuple[RoutesError, ...]
+    notices: tuple[RouteNotice, ...]
+
+
+class Router:
+    """Holds the table of routes. It is empty until the first `load`. Not for use from several threads at once."""
+
+    def __init__(self, source: RouteSource, *, default_iss: str, default_key: GripKey | None) -> None:
+        """Take where routes come from, and the issuer and key for routes that name none (None: not signed).
+
+        Raises KeyFormatError when `default_key` cannot sign.
+        """
+        self.source = source
+        self._default_iss = default_iss
+        self._default_key = default_key
+        self._default_signer = Signer(default_iss, default_key) if default_key else None
+        self._table = RouteTable(())
+        self._loaded: dict[int, LoadedRoute] = {}
+
+    def load(self) -> LoadReport:
+        """Read the routes again and put them in force, all at once; requests under way keep the route they have.
+
+        Lines that cannot be used are logged and left out. Raises RoutesFileError when there is no reading the file:
+        the routes stay as they were, and nothing is logged.
+        """
+        read = self._read()
+        loaded: dict[int, LoadedRoute] = {}
+        problems = list(read.problems)
+        for route in read.routes:
+            try:
+                loaded[route.line] = self._resolve(route)
+            except RoutesError as problem:
+                problems.append(problem)
+        table = RouteTable(entry.route for entry in loaded.values())
+        self._table, self._loaded = table, loaded
+        report = LoadReport(
+            entries=len(table.routes),
+            problems=tuple(sorted(problems, key=lambda problem: problem.line)),
+            notices=tuple(sorted((*read.notices, *table.notices), key=lambda notice: notice.line)),
+        )
+        self._write_log(report)
+        return report
+
+    def select(self, *, host: str, proto: Proto, ssl: bool, path: bytes) -> LoadedRoute | None:
+        """Return the route for a request, or None; the arguments are those of `RouteTable.select`."""
+        return self._entry(self._table.select(host=host, proto=proto, ssl=ssl, path=path))
+
+    def by_id(self, route_id: str) -> LoadedRoute | None:
+        """Return the route whose `Route.key` this is, if exactly one has it. A retry finds its route again by it."""
+        return self._entry(self._table.by_id(route_id))
+
+    def is_shared_id(self, route_id: str) -> bool:
+        """Say whether several routes claim the id, so that a request for it is to be matched by condition instead."""
+        return self._table.is_shared_id(route_id)
+
+    def _entry(self, route: Route | None) -> LoadedRoute | None:
+        return self._loaded[route.line] if route else None
+
+    def _read(self) -> RoutesFile:
+        if isinstance(self.source, LineSource):
+            return parse_lines(self.source.lines, source=LINE_SOURCE_NAME)
+        path = self.source.path
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise RoutesFileError(path=str(path), reason=error.strerror or str(error)) from error
+        # Bytes that are not UTF-8 cost the line they are in, or nothing in a comment, but not the whole file.
+        return parse_routes(content.decode("utf-8-sig", errors="surrogateescape"), source=str(path))
+
+    def _resolve(self, route: Route) -> LoadedRoute:
+        for target in route.targets:
+            _check_certificate(route, target)
+        if route.no_grip:
+            return LoadedRoute(route=route, signer=None)
+        if route.sig_iss is None and route.sig_key is None:
+            return LoadedRoute(route=route, signer=self._default_signer)
+        try:
+            key = parse_key(route.sig_key, self._read_key_file) if route.sig_key is not None else self._default_key
+            iss = route.sig_iss or self._default_iss
+            signer = Signer(iss, key) if key and iss else None
+        except KeyFormatError as error:
+            # To sign with the global key instead would have the backend refuse every request, and not say why.
+            raise RoutesError(source=route.source, line=route.line, reason=f"sig_key: {error}") from error
+        return LoadedRoute(route=route, signer=signer)
+
+    def _read_key_file(self, name: str) -> bytes:
+        folder = self.source.path.parent if isinstance(self.source, FileSource) else self.source.folder
+        return (folder / name).read_bytes()
+
+    def _write_log(self, report: LoadReport) -> None:
+        name = str(self.source.path) if isinstance(self.source, FileSource) else LINE_SOURCE_NAME
+        texts = [(problem.line, str(problem)) for problem in report.problems]
+        texts.extend((notice.line, f"{name}:{notice.line}: {notice.text}") for notice in report.notices)
+        for _, text in sorted(texts, key=lambda item: item[0]):
+            _log.warning("%s", text)
+        _log.info("routes loaded with %d entries", report.entries)
+
+
+def _check_certificate(route: Route, target: Target) -> None:
+    if not target.client_cert:
+        return
+    try:
+        # A password is asked for on the terminal unless one is given; no encrypted key has this one.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
+            target.client_cert, target.client_key or None, password=lambda: b""
+        )
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = f"client_cert {target.client_cert}: {_ssl_reason(error)}"
+        raise RoutesError(source=route.source, line=route.line, reason=reason) from error
+
+
+def _ssl_reason(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "not a PEM certificate with its key"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)

@@ -1,0 +1,186 @@
+"""Sends a request to the first target of a route that can be reached, and returns its answer's head.
+
+Failover, the repeat on a dead pooled connection, and the two time limits are decided here; `backend` moves the bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.counters import Counters
+from handlers.protocol.http1 import Headers
+from handlers.timers import Clock
+from proxy.backend import AnswerFailed, BackendAddress, BackendAnswer, BackendConnection, BackendPool, ConnectFailed
+from proxy.deadline import Deadline
+from proxy.errors import UnreachableError, UpstreamError
+from proxy.protocol.route import Target
+from proxy.request_body import RequestBody
+from proxy.settings import ProxySettings
+
+log = logging.getLogger("holdfast.upstream")
+
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
+"""RFC 9110 section 9.2.2. Only these may be sent twice when nobody knows whether the first arrived."""
+BODYLESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"))
+"""Methods that say nothing about a body when there is none (RFC 9110 section 8.6)."""
+
+LENGTH_SECONDS = 1.0
+"""How long a short chunked body is waited for, so that it can be sent with a length; many backends need one."""
+
+ADDRESS_LIMIT = 1000
+"""Addresses kept; with TLS there is one per host that clients name, and they may name any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendRequest:
+    """What to send. `path` is the origin-form target byte for byte; `headers` have Host but no framing."""
+
+    method: bytes
+    path: bytes
+    host: bytes
+    headers: Headers
+    body: RequestBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """An answer, and which target gave it."""
+
+    target: Target
+    answer: BackendAnswer
+
+
+class Upstream:
+    """The way to all backends. `send` may run any number of times at once."""
+
+    def __init__(self, *, settings: ProxySettings, clock: Clock, counters: Counters) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._counters = counters
+        self._pool = BackendPool()
+        self._addresses: dict[tuple[Target, str], BackendAddress] = {}
+        self._contexts: dict[Target, ssl.SSLContext] = {}
+
+    async def close(self) -> None:
+        """Close all pooled connections."""
+        await self._pool.close()
+
+    def forget_addresses(self) -> None:
+        """Drop what is kept per target; called when the routes were loaded anew."""
+        self._addresses.clear()
+        self._contexts.clear()
+
+    async def send(self, targets: tuple[Target, ...], request: BackendRequest) -> Reached:
+        """Send `request` to the first target that can be connected to.
+
+        Raises UpstreamError: 502 when none can be reached or the answer is unusable, 504 when the last target
+        tried did not connect, or the one connected did not answer, in time.
+        """
+        await self._learn_length(request.body)
+        last: ConnectFailed | TimeoutError | None = None
+        for target in targets:
+            try:
+                connection = await self._connect(target, request)
+            except (ConnectFailed, TimeoutError) as error:
+                last = error
+                continue
+            return Reached(target=target, answer=await self._exchange(connection, target, request))
+        names = ", ".join(target.name for target in targets)
+        status = 504 if isinstance(last, TimeoutError) else 502
+        detail = f"Unable to connect to any targets. Tried: {names}"
+        raise UnreachableError(status=status, detail=detail) from last
+
+    async def _learn_length(self, body: RequestBody) -> None:
+        try:
+            async with Deadline(self._clock, LENGTH_SECONDS):
+                await body.prefetch()
+        except TimeoutError:
+            log.debug("a chunked body comes slowly; sent on as it comes")
+
+    async def _connect(self, target: Target, request: BackendRequest) -> BackendConnection:
+        async with Deadline(self._clock, target.connect_timeout or self._settings.connect_timeout):
+            return await self._pool.connect(self._address(target, host_for(target, request)))
+
+    async def _exchange(self, connection: BackendConnection, target: Target, request: BackendRequest) -> BackendAnswer:
+        while True:
+            try:
+                return await self._ask(connection, target, request)
+            except AnswerFailed as error:
+                may_repeat = error.is_stale and request.method in IDEMPOTENT and request.body.is_replayable
+                if not may_repeat:
+                    raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
+            self._counters.backend_retries += 1
+            try:
+                connection = await self._connect(target, request)
+            except (ConnectFailed, TimeoutError) as error:
+                raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
+
+    async def _ask(self, connection: BackendConnection, target: Target, request: BackendRequest) -> BackendAnswer:
+        limit = target.timeout or self._settings.response_timeout
+        try:
+            async with Deadline(self._clock, limit) as deadline:
+                return await connection.exchange(
+                    method=request.method,
+                    head=encode_request_head(request, host_for(target, request)),
+                    body=request.body,
+                    progress=lambda: deadline.restart(limit),
+                )
+        except TimeoutError as error:
+            raise UpstreamError(status=504, detail=f"{target.name}: no answer within {limit:g} seconds") from error
+
+    def _address(self, target: Target, host: bytes) -> BackendAddress:
+        verified = server_hostname(target, host) if target.ssl else ""
+        address = self._addresses.get((target, verified))
+        if address is None:
+            if len(self._addresses) >= ADDRESS_LIMIT:
+                self._addresses.clear()
+            tls = self._context(target) if target.ssl else None
+            address = BackendAddress(host=target.host, port=target.port, tls=tls, server_hostname=verified or None)
+            self._addresses[target, verified] = address
+        return address
+
+    def _context(self, target: Target) -> ssl.SSLContext:
+        context = self._contexts.get(target)
+        if context is None:
+            context = self._contexts[target] = tls_context(target)
+        return context
+
+
+def host_for(target: Target, request: BackendRequest) -> bytes:
+    """Return the Host a target is sent: its own `host=`, or the request's."""
+    return target.host_override.encode() or request.host
+
+
+def encode_request_head(request: BackendRequest, host: bytes) -> bytes:
+    """Encode the request's head as sent to the backend (RFC 9112 section 3)."""
+    lines = [b"%b %b HTTP/1.1" % (request.method, request.path)]
+    lines.extend(b"%b: %b" % (name, host if name.lower() == b"host" else value) for name, value in request.headers)
+    length = request.body.length
+    if length is None:
+        lines.append(b"Transfer-Encoding: chunked")
+    elif length > 0 or request.method not in BODYLESS:
+        lines.append(b"Content-Length: %d" % length)
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def server_hostname(target: Target, host: bytes) -> str:
+    """Return the name whose certificate is asked for: that of the URI, or the connect host when told so."""
+    if target.trust_connect_host:
+        return target.host
+    name = host.decode("ascii", "replace")
+    return name[1 : name.find("]")] if name.startswith("[") else name.partition(":")[0]
+
+
+def tls_context(target: Target) -> ssl.SSLContext:
+    """Make the TLS settings of a target: verified by the system's certificates unless `insecure`."""
+    context = ssl.create_default_context()
+    if target.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if target.client_cert:
+        context.load_cert_chain(Path(target.client_cert), Path(target.client_key) if target.client_key else None)
+    return context
