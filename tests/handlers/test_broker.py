@@ -1,0 +1,133 @@
+"""The broker: one order for everybody, and an id on a channel only once while it is remembered."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.broker import Broker, RecentIds
+from handlers.protocol.http1 import encode_chunk
+from handlers.protocol.items import Item
+from handlers.protocol.names import Channel, ItemId
+from tests.handlers.room import Room, stream_item
+
+TTL = 60.0
+ROOM = Channel("room")
+ONE = ItemId("one")
+
+
+def broker_of(room: Room, *, ttl: float = TTL) -> Broker:
+    return Broker(edge=room.edge, clock=room.clock, counters=room.counters, id_cache_ttl=ttl)
+
+
+def with_id(item: Item, item_id: str) -> Item:
+    return dataclasses.replace(item, id=ItemId(item_id))
+
+
+# -- the broker -----------------------------------------------------------------------------------------------------
+
+
+async def test_items_are_delivered_in_the_order_they_came(room: Room) -> None:
+    client, _ = await room.stream("room")
+    broker = broker_of(room)
+    broker.publish([stream_item("room", b"%d" % number) for number in range(10)])
+    broker.publish([stream_item("room", b"last")])
+    expected = b"".join(encode_chunk(b"%d" % number) for number in range(10)) + encode_chunk(b"last")
+    assert await client.read_exactly(len(expected)) == expected
+    assert (room.counters.publications, room.counters.deliveries) == (11, 11)
+
+
+async def test_an_id_seen_before_is_dropped_counted_and_logged(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    client, _ = await room.stream("room")
+    broker = broker_of(room)
+    with caplog.at_level("INFO", "holdfast.broker"):
+        broker.publish([with_id(stream_item("room", b"first"), "1"), with_id(stream_item("room", b"again"), "1")])
+        broker.publish([with_id(stream_item("room", b"other"), "2")])
+    assert await client.chunk() == b"first"
+    assert await client.chunk() == b"other"
+    assert (room.counters.publications, room.counters.publications_duplicate) == (2, 1)
+    assert "publish channel=room receivers=1" in caplog.messages
+    assert "publish channel=room id=1 dropped: this id was published before" in caplog.messages
+
+
+async def test_items_without_an_id_are_never_duplicates(room: Room) -> None:
+    client, _ = await room.stream("room")
+    broker_of(room).publish([stream_item("room", b"same")] * 2)
+    assert [await client.chunk(), await client.chunk()] == [b"same", b"same"]
+
+
+async def test_an_id_is_that_of_its_channel(room: Room) -> None:
+    client, _ = await room.stream("a", "b")
+    broker_of(room).publish([with_id(stream_item("a", b"a"), "1"), with_id(stream_item("b", b"b"), "1")])
+    assert [await client.chunk(), await client.chunk()] == [b"a", b"b"]
+
+
+async def test_an_id_may_come_again_once_it_is_forgotten(room: Room) -> None:
+    client, _ = await room.stream("room")
+    broker = broker_of(room)
+    for content in (b"first", b"too soon", b"late enough"):
+        broker.publish([with_id(stream_item("room", content), "1")])
+        room.clock.advance(TTL / 2)
+    assert [await client.chunk(), await client.chunk()] == [b"first", b"late enough"]
+
+
+async def test_publishing_to_nobody_counts_as_published(room: Room) -> None:
+    broker_of(room).publish([stream_item("nobody", b"is there")])
+    assert (room.counters.publications, room.counters.deliveries) == (1, 0)
+
+
+# -- the memory of ids ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("after", "is_known"),
+    [(0.0, True), (TTL - 0.001, True), (TTL, False), (TTL + 0.001, False)],
+)
+def test_an_id_is_known_until_its_time_is_over(after: float, is_known: bool) -> None:
+    recent = RecentIds(ttl=TTL)
+    assert not recent.seen(ROOM, ONE, 1_000.0)
+    assert recent.seen(ROOM, ONE, 1_000.0 + after) is is_known
+
+
+def test_seeing_an_id_again_does_not_make_it_known_for_longer() -> None:
+    recent = RecentIds(ttl=TTL)
+    assert [recent.seen(ROOM, ONE, now) for now in (0.0, 50.0, 60.0)] == [False, True, False]
+
+
+def test_without_a_time_nothing_is_known() -> None:
+    recent = RecentIds(ttl=0)
+    assert [recent.seen(ROOM, ONE, 5.0) for _ in range(3)] == [False] * 3
+    assert held_by(recent) == (0, 0)
+
+
+def test_memory_is_released_as_ids_are_forgotten() -> None:
+    recent = RecentIds(ttl=TTL)
+    for second in range(5_000):
+        recent.seen(ROOM, ItemId(f"{second}"), float(second))
+    assert held_by(recent) == (TTL, TTL)
+    recent.seen(ROOM, ONE, 10_000.0)
+    assert held_by(recent) == (1, 1)
+
+
+@given(
+    ttl=st.floats(min_value=0.5, max_value=20),
+    events=st.lists(st.tuples(st.floats(min_value=0, max_value=8), st.sampled_from("abc"), st.sampled_from("12"))),
+)
+def test_the_memory_does_what_a_plain_table_would(ttl: float, events: list[tuple[float, str, str]]) -> None:
+    recent = RecentIds(ttl=ttl)
+    until: dict[tuple[str, str], float] = {}
+    now = 0.0
+    for seconds, channel, item_id in events:
+        now += seconds
+        is_known = until.get((channel, item_id), 0.0) > now
+        assert recent.seen(Channel(channel), ItemId(item_id), now) is is_known
+        if not is_known:
+            until[channel, item_id] = now + ttl
+
+
+def held_by(recent: RecentIds) -> tuple[int, int]:
+    """Return how many ids are in the set and in the queue."""
+    return len(recent._known), len(recent._order)  # noqa: SLF001  # what is not held any more can't be seen outside

@@ -1,0 +1,402 @@
+"""A client's connection while it speaks HTTP, with a `serve` of the test's own behind it; holds have their own module."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from handlers.counters import Counters
+from handlers.timers import Clock
+from proxy.connection import LINGER_SECONDS, ClientConnection, ClientServer, ConnectionOptions
+from proxy.feed import KEPT_LIMIT, READ_BUFFER
+from proxy.errors import RequestBodyError
+from proxy.exchange import Exchange
+from proxy.feed import KEPT_LIMIT, READ_BUFFER
+from proxy.protocol.framing import FramingLimits
+from tests.proxy.in_process import settle, until
+from tests.support.client import RawClient, encode_request
+from tests.support.clock import ManualClock
+
+GET = encode_request("/")
+SOCKET_BUFFERS = 8 << 20
+"""More than the kernel and one read of the loop take of bytes that nobody wants."""
+
+
+class Door:
+    """A listening server whose requests are answered by `serve`, which a test replaces."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.counters = Counters()
+        self.serve: Callable[[Exchange], Awaitable[None]] = echo
+        self.served: list[Exchange] = []
+        self.clients = ClientServer(make_options(self._serve, self.clock, self.counters))
+        self.address = ("", 0)
+
+    @property
+    def connection(self) -> ClientConnection:
+        """The only connection there is."""
+        (connection,) = self.clients.connections
+        assert isinstance(connection, ClientConnection)
+        return connection
+
+    async def connect(self) -> RawClient:
+        """Connect a client."""
+        return await RawClient.connect(self.address)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        self.served.append(exchange)
+        await self.serve(exchange)
+
+
+def make_options(serve: Callable[[Exchange], Awaitable[None]], clock: Clock, counters: Counters) -> ConnectionOptions:
+    return ConnectionOptions(
+        serve=serve, limits=FramingLimits(), keep_alive_timeout=75, log_from=False, clock=clock, counters=counters
+    )
+
+
+async def echo(exchange: Exchange) -> None:
+    """Answer with the target and the body."""
+    body = b"".join([piece async for piece in exchange.body.chunks()])
+    exchange.answer_text(200, f"{exchange.head.target.decode()} {body.decode()}")
+
+
+@asynccontextmanager
+async def listening() -> AsyncGenerator[Door]:
+    door = Door()
+    server = await asyncio.get_running_loop().create_server(door.clients, "127.0.0.1", 0)
+    door.address = server.sockets[0].getsockname()
+    try:
+        yield door
+    finally:
+        server.close()
+        door.clients.cut_all()
+        await door.clients.all_closed()
+        await settle()
+
+
+@pytest.fixture
+async def door() -> AsyncGenerator[Door]:
+    async with listening() as door:
+        yield door
+
+
+@pytest.fixture
+async def client(door: Door) -> AsyncGenerator[RawClient]:
+    async with await door.connect() as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> AsyncGenerator[None] | object:
+    caplog.set_level(logging.DEBUG)
+    yield
+    found = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR or record.exc_info]
+    assert [record.getMessage() for record in found] == []
+
+
+# -- one request after the other ----------------------------------------------------------------------------------
+
+
+async def test_requests_are_answered_in_turn(client: RawClient) -> None:
+    for number in range(3):
+        assert (await client.fetch(f"/{number}")).body == b"/%d \n" % number
+
+
+async def test_pipelined_requests_are_answered_in_their_order(door: Door, client: RawClient) -> None:
+    bodies = [b"", b"words", b"x" * 1000]
+    await client.send(b"".join(encode_request(f"/{n}", method="POST", body=body) for n, body in enumerate(bodies)))
+    for number, body in enumerate(bodies):
+        assert (await client.response()).body == b"/%d %b\n" % (number, body)
+
+
+async def test_a_request_begins_only_when_the_one_before_is_answered(door: Door, client: RawClient) -> None:
+    gate = asyncio.Event()
+
+    async def wait(exchange: Exchange) -> None:
+        await gate.wait()
+        exchange.answer_text(200, "done")
+
+    door.serve = wait
+    await client.send(GET * 3)
+    await until(lambda: door.served)
+    await settle()
+    assert len(door.served) == 1
+    gate.set()
+    for _ in range(3):
+        assert (await client.response()).status == 200
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 1000])
+async def test_the_splits_of_the_input_do_not_matter(client: RawClient, piece: int) -> None:
+    post = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    sent = post + encode_request("/b", method="POST", body=b"world") + GET
+    for place in range(0, len(sent), piece):
+        await client.send(sent[place : place + piece])
+        await settle()
+    assert [(await client.response()).body for _ in range(3)] == [b"/a hello\n", b"/b world\n", b"/ \n"]
+
+
+async def test_a_close_is_obeyed(door: Door, client: RawClient) -> None:
+    await client.send(encode_request("/", headers=[("Connection", "close")]) + GET)
+    assert (await client.response()).values(b"connection") == (b"close",)
+    assert await client.until_cut() == b""
+    assert len(door.served) == 1
+
+
+# -- answers that do not wait for the body ------------------------------------------------------------------------
+
+
+async def too_large(exchange: Exchange) -> None:
+    if exchange.head.method == b"GET":
+        await echo(exchange)
+    else:
+        exchange.answer_text(413, "too large")
+
+
+async def test_an_unread_body_is_thrown_away_and_the_connection_goes_on(door: Door, client: RawClient) -> None:
+    door.serve = too_large
+    post = encode_request("/", method="POST", body=b"x" * 1_000_000)
+    await client.send(post[:1000])
+    assert (await client.response()).status == 413
+    await client.send(post[1000:] + GET)
+    assert (await client.response()).body == b"/ \n"
+
+
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"1\r\nxy", b"0\r\nbad trailer\r\n\r\n"])
+async def test_a_body_that_turns_out_bad_after_the_answer_costs_the_connection(
+    door: Door, client: RawClient, rest: bytes
+) -> None:
+    door.serve = too_large
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    assert (await client.response()).status == 413
+    await client.send(rest + GET)
+    assert await client.until_cut() == b""
+    assert len(door.served) == 1
+
+
+async def test_a_client_that_leaves_before_its_unread_body_is_here_is_forgotten(
+    door: Door, client: RawClient
+) -> None:
+    door.serve = too_large
+    await client.send(encode_request("/", method="POST", body=b"x" * 1000)[:-1])
+    await client.response()
+    client.reset()
+    await until(lambda: not door.clients.open_transports)
+
+
+# -- bytes that are no request ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [b"", GET])
+async def test_bad_bytes_are_refused_in_their_turn(door: Door, client: RawClient, before: bytes) -> None:
+    await client.send(before + b"\x16\x03\x01 what\r\n\r\n" + GET)
+    if before:
+        assert (await client.response()).status == 200
+    refused = await client.response()
+    assert (refused.status, refused.values(b"connection")) == (400, (b"close",))
+    assert await client.until_closed() == b""
+    assert door.counters.requests_refused == 1
+    assert len(door.served) == len(before and b"1")
+
+
+async def test_a_refused_client_may_go_on_sending_for_a_moment(door: Door, client: RawClient) -> None:
+    await client.send(b"nonsense\r\n\r\n")
+    assert (await client.response()).status == 400
+    assert await client.until_closed() == b""
+    await client.send(b"x" * 100_000)
+    await settle()
+    assert door.clients.open_transports
+    door.clock.advance(LINGER_SECONDS)
+    await until(lambda: not door.clients.open_transports)
+
+
+async def test_a_refused_client_that_leaves_is_forgotten_at_once(door: Door, client: RawClient) -> None:
+    await client.send(b"nonsense\r\n\r\n")
+    await client.response()
+    client.close()
+    await until(lambda: not door.clients.open_transports)
+
+
+async def test_a_body_that_turns_out_bad_fails_whoever_reads_it(door: Door, client: RawClient) -> None:
+    async def serve(exchange: Exchange) -> None:
+        try:
+            await echo(exchange)
+        except RequestBodyError as error:
+            exchange.answer_text(400, error.text)
+
+    door.serve = serve
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    await until(lambda: door.served)
+    await client.send(b"zz\r\n" + GET)
+    answer = await client.response()
+    assert (answer.status, answer.values(b"connection")) == (400, (b"close",))
+    assert await client.until_closed() == b""
+    assert len(door.served) == 1
+    client.close()
+    await until(lambda: not door.clients.open_transports)
+
+
+# -- bounded memory -----------------------------------------------------------------------------------------------
+
+
+async def test_a_body_that_is_read_slowly_is_not_gathered(door: Door, client: RawClient) -> None:
+    go_on = asyncio.Semaphore(0)
+    sizes: list[int] = []
+
+    async def serve(exchange: Exchange) -> None:
+        async for piece in exchange.body.chunks():
+            sizes.append(len(piece))
+            await go_on.acquire()
+        exchange.answer_text(200, "done")
+
+    door.serve = serve
+    sending = asyncio.create_task(client.send(encode_request("/", method="POST", body=b"x" * (4 * SOCKET_BUFFERS))))
+    await until(lambda: sizes)
+    for _ in range(20):
+        go_on.release()
+        await settle()
+    assert not sending.done()
+    assert max(sizes) <= 2 * READ_BUFFER + 262_144
+    for _ in range(10_000):
+        go_on.release()
+    await sending
+    assert (await client.response()).status == 200
+
+
+async def test_requests_sent_ahead_of_the_answers_are_bounded(door: Door, client: RawClient) -> None:
+    gate = asyncio.Event()
+
+    async def wait(exchange: Exchange) -> None:
+        await gate.wait()
+        await echo(exchange)
+
+    door.serve = wait
+    count = SOCKET_BUFFERS // len(GET)
+    sending = asyncio.create_task(client.send(GET * count))
+    await until(lambda: door.served)
+    kept = [framer_kept(door)]
+    gate.set()
+    for _ in range(count // 100):
+        for _ in range(100):
+            await client.response()
+        kept.append(framer_kept(door))
+    assert max(kept) <= KEPT_LIMIT + 262_144
+    for _ in range(count % 100):
+        await client.response()
+    await sending
+    assert len(door.served) == count
+
+
+async def test_answers_that_are_not_taken_are_bounded(door: Door) -> None:
+    async with await RawClient.connect(door.address, receive_buffer=4096) as client:
+        sending = asyncio.create_task(client.send(encode_request("/" + "x" * 20_000) * 2000))
+        written = 0
+        while len(door.served) > written or not door.served:
+            written = len(door.served)
+            for _ in range(200):
+                await settle()
+        assert not sending.done()
+        assert max(transport.get_write_buffer_size() for transport in door.clients.open_transports) < 262_144
+        sending.cancel()
+
+
+def framer_kept(door: Door) -> int:
+    return door.connection._feed.framer.kept  # noqa: SLF001
+
+
+# -- the client leaves, the process stops -------------------------------------------------------------------------
+
+
+async def test_a_client_that_leaves_cancels_its_request(door: Door, client: RawClient) -> None:
+    ended: list[type[BaseException]] = []
+
+    async def wait(exchange: Exchange) -> None:
+        try:
+            await asyncio.Event().wait()
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    door.serve = wait
+    await client.send(GET)
+    await until(lambda: door.served)
+    client.close()
+    await until(lambda: ended)
+    assert ended == [asyncio.CancelledError]
+    await until(lambda: not door.clients.connections)
+
+
+async def test_the_loss_of_a_client_ends_the_reading_of_its_body(door: Door, client: RawClient) -> None:
+    """Whatever the loss is called: the kernel's time-out (TCP_USER_TIMEOUT) is an OSError of its own."""
+    ended: list[BaseException] = []
+
+    async def read_aside(exchange: Exchange) -> None:
+        async def read() -> None:
+            try:
+                await echo(exchange)
+            except ConnectionError as error:
+                ended.append(error)
+
+        await asyncio.gather(asyncio.create_task(read()), asyncio.Event().wait())
+
+    door.serve = read_aside
+    await client.send(encode_request("/", method="POST", body=b"some")[:-1])
+    await until(lambda: door.served)
+    await settle()
+    transport, connection = door.connection.writable, door.connection
+    connection.connection_lost(TimeoutError(110, "Connection timed out"))
+    await until(lambda: ended)
+    transport.abort()
+
+
+async def test_a_handler_that_fails_on_a_client_that_is_gone_is_no_error(door: Door, client: RawClient) -> None:
+    async def fail(exchange: Exchange) -> None:
+        raise ConnectionResetError("gone")
+
+    door.serve = fail
+    await client.send(GET)
+    assert await client.until_cut() == b""
+
+
+async def test_draining_closes_idle_connections(door: Door, client: RawClient) -> None:
+    await client.fetch("/")
+    async with await door.connect() as fresh, await door.connect() as half:
+        await half.send(GET[:10])
+        await until(lambda: len(door.clients.open_transports) == 3)
+        await settle()
+        door.clients.drain()
+        for each in (client, fresh, half):
+            assert await each.until_closed() == b""
+
+
+@pytest.mark.parametrize("ticks", range(8))
+async def test_draining_loses_no_request_that_has_come(door: Door, client: RawClient, ticks: int) -> None:
+    await client.fetch("/")
+    door.connection.data_received(GET)
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    door.clients.drain()
+    assert (await client.response()).body == b"/ \n"
+    assert await client.until_closed() == b""
+
+
+async def test_draining_waits_for_the_answer_and_says_that_it_is_the_last(door: Door, client: RawClient) -> None:
+    gate = asyncio.Event()
+
+    async def wait(exchange: Exchange) -> None:
+        await gate.wait()
+        exchange.answer_text(200, "done")
+
+    door.serve = wait
+    await client.send(GET * 2)
+    await until(lambda: door.served)
+    door.clients.drain()
+    gate.set()
+    assert (await client.response()).values(b"connection") == (b"close",)
+    assert await client.until_cut() == b""
+    assert len(door.served) == 1

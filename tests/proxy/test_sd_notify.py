@@ -1,0 +1,67 @@
+"""What systemd's socket receives, through real datagrams."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from proxy.sd_notify import Notifier
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as listener:
+        listener.settimeout(5)
+        if request.param == "path":
+            name = str(tmp_path / "notify")
+            listener.bind(name)
+        else:
+            listener.bind("")  # the kernel chooses an abstract name
+            name = "@" + listener.getsockname()[1:].decode()
+        yield name, listener
+
+
+@pytest.mark.parametrize(
+    ("call", "datagram"),
+    [
+        (lambda it: it.ready("3 routes"), b"READY=1\nSTATUS=3 routes"),
+        (lambda it: it.reloading(now=12.5), b"RELOADING=1\nMONOTONIC_USEC=12500000"),
+        (lambda it: it.stopping(), b"STOPPING=1"),
+        (lambda it: it.status("draining 7 clients"), b"STATUS=draining 7 clients"),
+        (lambda it: it.status("one\nREADY=1"), b"STATUS=one READY=1"),
+        (lambda it: it.status("caf\u00e9 \udc80"), "STATUS=caf\u00e9 ?".encode()),
+    ],
+)
+def test_each_state_is_one_datagram(
+    manager: tuple[str, socket.socket], call: Callable[[Notifier], None], datagram: bytes
+) -> None:
+    name, listener = manager
+    call(Notifier(name))
+    assert listener.recv(4096) == datagram
+
+
+def test_without_a_socket_nothing_is_sent_and_nothing_said(caplog: pytest.LogCaptureFixture) -> None:
+    Notifier("").ready("on")
+    assert not caplog.records
+
+
+def test_a_manager_that_is_gone_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = str(tmp_path / "gone")
+    Notifier(path).ready("on")
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.WARNING, f"cannot notify the service manager at {path}: No such file or directory")
+    ]
+
+
+def test_a_manager_that_does_not_read_never_blocks_the_proxy(
+    manager: tuple[str, socket.socket], caplog: pytest.LogCaptureFixture
+) -> None:
+    notifier = Notifier(manager[0])
+    while not caplog.records:  # until the socket's queue is full
+        notifier.status("busy")
+    assert "Resource temporarily unavailable" in caplog.text

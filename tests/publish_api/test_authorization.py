@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+
+from publish_api.authorization import Authorization
+from publish_api.errors import AuthError, SecretError
+from publish_api.settings import PublishSettings
+
+KEY = "k" * 32
+CHALLENGE = b'Bearer error="invalid_token"'
+
+
+def bearer(key: str = KEY, algorithm: str = "HS256", **claims: object) -> str:
+    return f"Bearer {jwt.encode(claims, key, algorithm=algorithm)}"
+
+
+def in_seconds(seconds: int) -> int:
+    return int(time.time()) + seconds
+
+
+def test_without_token_and_key_everybody_may_publish() -> None:
+    authorization = Authorization(PublishSettings())
+
+    for header in (None, "", "Basic x", "Bearer whatever"):
+        authorization.check(header)
+
+
+@pytest.mark.parametrize(
+    ("settings", "header"),
+    [
+        (PublishSettings(token="t"), "Bearer t"),
+        (PublishSettings(token="t"), "bearer  t "),
+        (PublishSettings(token="t", jwt_key=KEY), "Bearer t"),
+        (PublishSettings(jwt_key=KEY), bearer(iss="me", exp=in_seconds(60))),
+        (PublishSettings(jwt_key=KEY), bearer(exp=in_seconds(60), aud="someone")),
+        (PublishSettings(jwt_key=f"base64:{'a2tr' * 10}a2s="), bearer(exp=in_seconds(60))),
+        (PublishSettings(token="t", jwt_key=KEY), bearer(exp=in_seconds(60))),
+    ],
+    ids=range(7),
+)
+def test_who_shows_the_token_or_a_signed_one_may_publish(settings: PublishSettings, header: str) -> None:
+    Authorization(settings).check(header)
+
+
+@pytest.mark.parametrize("header", [None, "", "Basic dDp0", "t"])
+def test_who_shows_nothing_is_asked_for_a_token(header: str | None) -> None:
+    with pytest.raises(AuthError) as caught:
+        Authorization(PublishSettings(token="t")).check(header)
+
+    assert (caught.value.text, caught.value.challenge) == ("Authorization required.", b"Bearer")
+
+
+@pytest.mark.parametrize(
+    ("settings", "header", "text"),
+    [
+        (PublishSettings(token="t"), "Bearer", "Invalid token."),
+        (PublishSettings(token="t"), "Bearer T", "Invalid token."),
+        (PublishSettings(token="t"), "Bearer \udcff\x00é", "Invalid token."),
+        (PublishSettings(jwt_key=KEY), "Bearer ", "Invalid token."),
+        (PublishSettings(jwt_key=KEY), "Bearer a.b.c", "Invalid token."),
+        (PublishSettings(jwt_key=KEY), "Bearer \udcff.é.c", "Invalid token."),
+        (PublishSettings(jwt_key=KEY), bearer("x" * 32, exp=in_seconds(60)), "Invalid token."),
+        (PublishSettings(jwt_key=KEY), bearer("x" * 64, "HS512", exp=in_seconds(60)), "Invalid token."),
+        (PublishSettings(jwt_key=KEY), bearer("", "none", exp=in_seconds(60)), "Invalid token."),
+        (PublishSettings(jwt_key=KEY), bearer(exp=in_seconds(-1)), "Token has expired."),
+        (PublishSettings(jwt_key=KEY), bearer(iss="me"), "Token has no expiry."),
+        (PublishSettings(jwt_key=KEY), f"Bearer {KEY}", "Invalid token."),
+    ],
+    ids=range(12),
+)
+def test_who_shows_a_wrong_token_is_told_what_is_wrong(settings: PublishSettings, header: str, text: str) -> None:
+    with pytest.raises(AuthError) as caught:
+        Authorization(settings).check(header)
+
+    assert (caught.value.text, caught.value.challenge) == (text, CHALLENGE)
+
+
+def test_secrets_are_read_from_files(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t\n")
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    authorization = Authorization(
+        PublishSettings(token=f"file:{tmp_path / 'token'}", jwt_key=f"file:{tmp_path / 'key'}")
+    )
+
+    authorization.check("Bearer t")
+    authorization.check(bearer(exp=in_seconds(60)))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        ("", "has 0 bytes, expected at least 1"),
+        ("\n", "has 0 bytes, expected at least 1"),
+    ],
+)
+def test_a_file_without_a_secret_does_not_open_the_port(tmp_path: Path, content: str | None, reason: str) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_text(content)
+
+    with pytest.raises(SecretError, match=rf"^publish\.token: {path}.* {reason}$"):
+        Authorization(PublishSettings(token=f"file:{path}"))
+
+
+def test_a_key_file_must_hold_enough_to_sign_with(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("short")
+
+    with pytest.raises(SecretError, match=r"has 5 bytes, expected at least 32$"):
+        Authorization(PublishSettings(jwt_key=f"file:{path}"))

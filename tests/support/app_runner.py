@@ -1,0 +1,131 @@
+"""The child of `AppProcess`: Holdfast in a process of its own, told what to do over its standard input.
+
+`python -m tests.support.app_runner JSON`, JSON being `{"settings": ["proxy.debug=true"], "routes": [LINE],
+"clock": "manual" | "real", "seed": INT | null}`. It prints one line of JSON when it listens, then one for each
+command it reads; its log goes to standard error. SIGTERM and SIGHUP do what they do to the console script. It exits
+by itself when its standard input ends, so that a test that dies leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from random import Random
+from typing import Any
+
+import uvloop
+
+from proxy.app import App
+from proxy.log import configure
+from tests.support.clock import ManualClock
+from tests.support.inspection import abort_during_fanout, counters_of, live_objects, resident_bytes, sockets_on
+from tests.support.settings import settings_from
+
+SETTLING_ROUNDS = 10
+"""Turns of the loop after which everything that is not waiting for a socket has run."""
+
+COMMAND_LIMIT = 1 << 20
+
+
+class AppRunner:
+    """Owns the app and answers commands one after the other."""
+
+    def __init__(self, app: App, clock: ManualClock | None) -> None:
+        self._app = app
+        self._clock = clock
+        self._stop = asyncio.Event()
+        self._answering = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Start the app, answer commands until told to stop, drain."""
+        await self._app.start()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._app.reload)
+        _say({"proxy": self._app.proxy_addresses, "publish": self._app.publish_address, "pid": os.getpid()})
+        commands = asyncio.create_task(self._answer_commands())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((commands, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not commands.done():
+            # Commands are still answered while it drains: the test turns the clock through it.
+            await self._app.drain()
+            async with self._answering:
+                commands.cancel()
+        stopping.cancel()
+
+    async def _answer_commands(self) -> None:
+        reader = asyncio.StreamReader(limit=COMMAND_LIMIT)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            async with self._answering:
+                ((name, value),) = json.loads(line).items()
+                _say(await self._answer(name, value))
+
+    async def _answer(self, name: str, value: Any) -> object:
+        match name:
+            case "advance":
+                await self._advance(value)
+                return self._times()
+            case "times":
+                return self._times()
+            case "memory":
+                return resident_bytes()
+            case "sockets":
+                return sockets_on({address[1] for address in self._app.proxy_addresses})
+            case "counters":
+                return counters_of(self._app)
+            case "gc":
+                return live_objects(value)
+            case "abort_during_fanout":
+                abort_during_fanout(self._app, value)
+                return None
+            case _:
+                raise ValueError(f"no such command: {name}")
+
+    def _times(self) -> dict[str, float]:
+        assert self._clock is not None, "the app runs on the real clock"
+        return {"now": self._clock.now(), "wall": self._clock.wall()}
+
+    async def _advance(self, seconds: float) -> None:
+        """Turn the clock from timer to timer, so that what a timer starts runs at the time it was started."""
+        assert self._clock is not None, "the app runs on the real clock"
+        await _settle()
+        until = self._clock.now() + seconds
+        while (due := self._clock.next_due()) is not None and due <= until:
+            self._clock.advance_to(due)
+            await _settle()
+        self._clock.advance_to(until)
+        await _settle()
+
+
+async def _settle() -> None:
+    for _ in range(SETTLING_ROUNDS):
+        await asyncio.sleep(0)
+
+
+def _say(answer: object) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+def main() -> None:
+    """Run one app as the argument says, on uvloop unless HOLDFAST_TEST_LOOP=asyncio."""
+    wanted = json.loads(sys.argv[1])
+
+    settings = settings_from(wanted["settings"], routes=wanted["routes"])
+    configure(settings.log, sys.stderr)
+    random = (lambda: 0.0) if wanted["seed"] is None else Random(wanted["seed"]).random
+
+    async def run() -> None:
+        clock = ManualClock() if wanted["clock"] == "manual" else None
+        await AppRunner(App(settings, clock=clock, random=random), clock).run()
+
+    is_asyncio = os.environ.get("HOLDFAST_TEST_LOOP", "uvloop") == "asyncio"
+    with asyncio.Runner(loop_factory=None if is_asyncio else uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+if __name__ == "__main__":
+    main()
