@@ -49,6 +49,8 @@ class Counters:
     """Requests to the publish port answered with an error."""
     deliveries: int = 0
     """Items written to held connections."""
+    patches_failed: int = 0
+    """Published `body-patch`es that did not fit the held body, which was then sent as it was."""
     deliveries_filtered: int = 0
     """Items not written to a connection because `content-filters` did not match."""
     slow_clients: int = 0

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from handlers.protocol.answers import Answer, AnswerForm, encode_answer, merge_headers
+from handlers.protocol.body_patch import BodyPatchError, patch_body
 from handlers.protocol.http1 import Headers, standard_reason
 from handlers.protocol.items import HttpResponseFormat
 from handlers.protocol.subscribing import Subscription
 from handlers.session import Session, Site
 
-Encoded = dict[tuple[AnswerForm, Headers], bytes]
-"""One publication's answer by form and held headers, so that equal long polls share one encoding."""
+log = logging.getLogger("holdfast.session")
+
+Encoded = dict[tuple[AnswerForm, Headers, bytes], bytes]
+"""One publication's answer by form, held headers and held body (empty unless it is patched), so that equal long polls
+share one encoding."""
 
 
 class ResponseSession(Session):
@@ -46,7 +51,8 @@ class ResponseSession(Session):
 
     def publish(self, published: HttpResponseFormat, encoded: Encoded) -> None:
         """Answer with a publication."""
-        key = (self._form, self._timeout_answer.headers)
+        patched = self._timeout_answer.body if published.body_patch is not None else b""
+        key = (self._form, self._timeout_answer.headers, patched)
         data = encoded.get(key)
         if data is None:
             data = encoded[key] = encode_answer(self._published_answer(published), self._form)
@@ -81,5 +87,16 @@ class ResponseSession(Session):
             status=published.code,
             reason=standard_reason(published.code) if published.reason is None else published.reason,
             headers=merge_headers(self._timeout_answer.headers, published.headers),
-            body=published.body or b"",
+            body=self._published_body(published),
         )
+
+    def _published_body(self, published: HttpResponseFormat) -> bytes:
+        if published.body_patch is None:
+            return published.body or b""
+        try:
+            return patch_body(self._timeout_answer.body, published.body_patch)
+        except BodyPatchError as error:
+            # The client gets what it would have got at the timeout; Pushpin sends an empty body.
+            self.site.counters.patches_failed += 1
+            log.warning("%s: body-patch failed, the held body is sent as it is: %s", self.label, error)
+            return self._timeout_answer.body

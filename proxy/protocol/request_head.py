@@ -47,8 +47,8 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """The client lets the connection live on (RFC 9112 section 9.3)."""
 
     upgrade: bytes
-    """b"websocket" where the client offers that in any version, else its Upgrade header in lower case; b"" unless
-    Connection names it (RFC 9110 section 7.8)."""
+    """b"websocket" where the client offers that in any version, else all protocols of its Upgrade header in lower case;
+    b"" in HTTP/1.0, and unless Connection names the header (RFC 9110 section 7.8)."""
 
     expects_continue: bool
     """The client may wait to be told to send its body (RFC 9110 section 10.1.1)."""
@@ -210,11 +210,11 @@ def _parse_upgrade(fields: _Fields, options: list[bytes], version: bytes) -> byt
     # RFC 9110 section 7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
     if b"upgrade" not in options or version == b"1.0":
         return b""
-    value = fields.get(b"upgrade", b"").lower()
-    # The members are protocols, each with or without a version, in the client's order of preference; of them all we
-    # speak one.
-    is_websocket = any(protocol.partition(b"/")[0] == b"websocket" for protocol in _members(value))
-    return b"websocket" if is_websocket else value
+    # The client's choice, best first, each with or without a version; of them all we speak one.
+    protocols = [protocol for protocol in _members(fields.get(b"upgrade", b"")) if protocol]
+    if any(protocol.partition(b"/")[0] == b"websocket" for protocol in protocols):
+        return b"websocket"
+    return b", ".join(protocols)
 
 
 def _parse_expect(fields: _Fields, version: bytes) -> bool:

@@ -44,6 +44,7 @@ NOT_SUPPORTED_YET = {
     "jsonp_body": "JSON-P",
     "jsonp_defcb": "JSON-P",
     "jsonp_defmethod": "JSON-P",
+    "log_level": "log level of a route",
     "untrusted": "internal addresses are not refused",
     TargetKind.ZHTTP.value: "ZeroMQ backends",
     TargetKind.ZHTTPREQ.value: "ZeroMQ backends",
@@ -191,8 +192,9 @@ def _read_route(sections: tuple[Section, ...], *, source: str, line: int) -> tup
 
 def _notices(route: Route, *, sections: tuple[Section, ...], readers: tuple[OptionReader, ...]) -> tuple[str, ...]:
     notices = [text for reader in readers for text in reader.finish()]
-    if not route.host and not route.id:
-        notices.append("route without host and id is never reached")
+    if not route.host:
+        by_id = "not supported yet: reaching a route by its id (Pushpin-Route)"
+        notices.append(by_id if route.id else "route without host and id is never reached")
     used = [name for section in sections for name, _ in section.options]
     used.extend(target.kind.value for target in route.targets)
     notices.extend(

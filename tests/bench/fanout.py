@@ -15,10 +15,9 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
-import time
+import threading
+from collections import deque
 from pathlib import Path
-from typing import BinaryIO
 
 CONTENT = "x" * 149 + "\n"
 REQUEST = b"GET /stream?channel=bench HTTP/1.1\r\nHost: bench\r\n\r\n"
@@ -31,10 +30,9 @@ def main() -> None:
     """Run the measurement and print one line of JSON."""
     clients, publications = (int(word) for word in (*sys.argv[1:], "1000", "200")[:2])
     options = ("--listen", "127.0.0.1:0", "--publish", "127.0.0.1:0", "--route", "* test", "--log-level", "info")
-    log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
-    server = subprocess.Popen([sys.executable, "-m", "proxy", "run", *options], stderr=log)
+    server = subprocess.Popen([sys.executable, "-m", "proxy", "run", *options], stderr=subprocess.PIPE)
     try:
-        proxy_port, publish_port = read_ports(server, log)
+        proxy_port, publish_port = read_ports(server)
         with socket.create_connection(("127.0.0.1", publish_port)) as publisher:
             before = memory(server.pid)
             streams = [open_stream(proxy_port) for _ in range(clients)]
@@ -52,14 +50,14 @@ def main() -> None:
         server.wait()
 
 
-def read_ports(server: subprocess.Popen[bytes], log: BinaryIO) -> tuple[int, int]:
-    """Wait for the line that says where it listens. The log goes to a file: a full pipe would stop the server."""
-    while server.poll() is None:
-        log.seek(0)
-        if found := ADDRESSES.search(log.read()):
-            log.seek(0, os.SEEK_END)
+def read_ports(server: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """Wait for the line that says where it listens, then go on reading: a full pipe would stop the server."""
+    log = server.stderr
+    assert log is not None
+    for line in log:
+        if found := ADDRESSES.search(line):
+            threading.Thread(target=lambda: deque(log, maxlen=0), daemon=True).start()
             return int(found[1]), int(found[2])
-        time.sleep(0.01)
     raise SystemExit("the server did not start")
 
 

@@ -60,6 +60,7 @@ def test_the_kept_transcript_has_our_lines(case: CaseName) -> None:
         pytest.param("  < a: 1\n\n", "  < a: 1\n", (), id="blank line"),
         pytest.param("  < accept: */*\n  < accept-encoding: deflate, gzip, br, zstd\n", "", (), id="added by zurl"),
         pytest.param("", "  < accept: */*\n", (), id="sent on"),
+        pytest.param("  # backend closes\n", "", (), id="remark on the driver itself"),
         pytest.param("", "  < accept-encoding: gzip\n", ("+  < accept-encoding: gzip",), id="not to be sent on"),
         pytest.param("  < grip-feature: x, link:next\n", "  < grip-feature: x, link:next\n", (), id="feature"),
         pytest.param(

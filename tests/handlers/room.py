@@ -10,7 +10,7 @@ import asyncio
 import socket
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from handlers.counters import Counters
 from handlers.edge import Edge
@@ -43,10 +43,11 @@ class Spectator(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.lost = asyncio.Event()
-        self.made: asyncio.Future[asyncio.BaseTransport] = asyncio.get_running_loop().create_future()
+        self.made: asyncio.Future[asyncio.Transport] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.made.set_result(transport)
+        # uvloop's are not subclasses of asyncio's.
+        self.made.set_result(cast("asyncio.Transport", transport))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
@@ -59,6 +60,7 @@ class RecordingDoor:
     taken: list[tuple[asyncio.Transport, bytes, bool]] = field(default_factory=list)
     retried: list[tuple[asyncio.Transport, bytes, object, bool]] = field(default_factory=list)
     closed: list[asyncio.Transport] = field(default_factory=list)
+    is_told: asyncio.Event = field(default_factory=asyncio.Event)
     fault: Exception | None = None
     """What the next connection that is given back runs into."""
 
@@ -75,6 +77,7 @@ class RecordingDoor:
 
     def gone(self, transport: asyncio.Transport) -> None:
         self.closed.append(transport)
+        self.is_told.set()
 
 
 class Room:
@@ -126,7 +129,6 @@ class Room:
         client = await RawClient.connect(address, receive_buffer=SLOW_BUFFER if is_slow else None)
         self._clients.append(client)
         transport = await (await self._accepted.get()).made
-        assert isinstance(transport, asyncio.Transport)
         self._transports.append(transport)
         if is_slow:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SLOW_BUFFER)
@@ -169,7 +171,7 @@ class Room:
         form: AnswerForm = FORM,
         is_slow: bool = False,
         kept: bytes = b"",
-        timeout: float = 55,
+        seconds: float = 55,
     ) -> tuple[RawClient, ResponseSession]:
         """Hold a long poll on `channels`."""
         client, transport = await self.connect(is_slow=is_slow)
@@ -180,7 +182,7 @@ class Room:
             label=f"/poll of {client.local_port}",
             form=form,
             answer=answer,
-            timeout=timeout,
+            timeout=seconds,
             request=b"the request",
         )
         self.edge.join(session)
@@ -190,7 +192,8 @@ class Room:
     async def until_closed(self, transport: asyncio.Transport) -> None:
         """Wait until the door has been told that `transport` is closed."""
         while transport not in self.door.closed:
-            await asyncio.sleep(0)
+            self.door.is_told.clear()
+            await self.door.is_told.wait()
 
     def _accept(self) -> Spectator:
         spectator = Spectator()

@@ -1,4 +1,4 @@
-"""The wheel against a plain list of deadlines: never early, at most one bucket late, and nothing kept that has ended."""
+"""The wheel against a plain list of deadlines: never early, at most one bucket late, nothing kept that has ended."""
 
 from __future__ import annotations
 

@@ -35,10 +35,10 @@ def test_without_token_and_key_everybody_may_publish() -> None:
         (PublishSettings(token="t"), "Bearer t"),
         (PublishSettings(token="t"), "bearer  t "),
         (PublishSettings(token="t", jwt_key=KEY), "Bearer t"),
-        (PublishSettings(jwt_key=KEY), bearer(iss="me", exp=in_seconds(60))),
-        (PublishSettings(jwt_key=KEY), bearer(exp=in_seconds(60), aud="someone")),
-        (PublishSettings(jwt_key=f"base64:{'a2tr' * 10}a2s="), bearer(exp=in_seconds(60))),
-        (PublishSettings(token="t", jwt_key=KEY), bearer(exp=in_seconds(60))),
+        (PublishSettings(jwt_key=KEY), bearer(iss="me", exp=in_seconds(3600))),
+        (PublishSettings(jwt_key=KEY), bearer(exp=in_seconds(3600), aud="someone")),
+        (PublishSettings(jwt_key=f"base64:{'a2tr' * 10}a2s="), bearer(exp=in_seconds(3600))),
+        (PublishSettings(token="t", jwt_key=KEY), bearer(exp=in_seconds(3600))),
     ],
     ids=range(7),
 )
@@ -63,9 +63,9 @@ def test_who_shows_nothing_is_asked_for_a_token(header: str | None) -> None:
         (PublishSettings(jwt_key=KEY), "Bearer ", "Invalid token."),
         (PublishSettings(jwt_key=KEY), "Bearer a.b.c", "Invalid token."),
         (PublishSettings(jwt_key=KEY), "Bearer \udcff.é.c", "Invalid token."),
-        (PublishSettings(jwt_key=KEY), bearer("x" * 32, exp=in_seconds(60)), "Invalid token."),
-        (PublishSettings(jwt_key=KEY), bearer("x" * 64, "HS512", exp=in_seconds(60)), "Invalid token."),
-        (PublishSettings(jwt_key=KEY), bearer("", "none", exp=in_seconds(60)), "Invalid token."),
+        (PublishSettings(jwt_key=KEY), bearer("x" * 32, exp=in_seconds(3600)), "Invalid token."),
+        (PublishSettings(jwt_key=KEY), bearer("x" * 64, "HS512", exp=in_seconds(3600)), "Invalid token."),
+        (PublishSettings(jwt_key=KEY), bearer("", "none", exp=in_seconds(3600)), "Invalid token."),
         (PublishSettings(jwt_key=KEY), bearer(exp=in_seconds(-1)), "Token has expired."),
         (PublishSettings(jwt_key=KEY), bearer(iss="me"), "Token has no expiry."),
         (PublishSettings(jwt_key=KEY), f"Bearer {KEY}", "Invalid token."),
@@ -87,7 +87,7 @@ def test_secrets_are_read_from_files(tmp_path: Path) -> None:
     )
 
     authorization.check("Bearer t")
-    authorization.check(bearer(exp=in_seconds(60)))
+    authorization.check(bearer(exp=in_seconds(3600)))
 
 
 @pytest.mark.parametrize(

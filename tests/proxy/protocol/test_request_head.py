@@ -117,6 +117,7 @@ def test_the_connection_lives_on_where_the_client_lets_it(
         ((b"Connection: upgrade", b"Upgrade:"), b""),
         ((b"Connection: upgrade", b"Upgrade: h2c, WebSocket/13"), b"websocket"),
         ((b"Connection: upgrade", b"Upgrade: h2c", b"Upgrade: websocket"), b"websocket"),
+        ((b"Connection: upgrade", b"Upgrade: ,", b"Upgrade:"), b""),
         ((b"Connection: upgrade", b"Upgrade: H2C", b"X: y", b"upgrade: foo"), b"h2c, foo"),
         ((b"Connection: upgrade", b"Upgrade: websockets, x/websocket"), b"websockets, x/websocket"),
     ],

@@ -154,7 +154,14 @@ def test_an_unusable_line_is_refused_with_file_line_and_reason(line: str, reason
         ("*,path_add=/x b:80,trusted", ["unknown option: path_add", "unknown option: trusted"]),
         ("*,path_beg=x b:80", ["path_beg does not start with '/' and so never matches"]),
         ("*,path_rem=x b:80", ["not a number, taken as 0: path_rem"]),
-        ("*,log_level=x b:80", ["not a number, taken as 0: log_level"]),
+        (
+            "*,log_level=x b:80",
+            [
+                "not a number, taken as 0: log_level",
+                "not supported yet: log_level (log level of a route)",
+            ],
+        ),
+        (",id=a b:80", ["not supported yet: reaching a route by its id (Pushpin-Route)"]),
         ("*,id= b:80,sub", ["option without a value is ignored: id", "option without a value is ignored: sub"]),
         ("*,id=a,id=b b:80", ["option is repeated, the last one counts: id"]),
         ("* b:80,insecure=no", ["option takes no value and is on all the same: insecure"]),
