@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
@@ -89,7 +90,7 @@ async def test_equal_polls_share_one_encoding_and_unequal_ones_do_not(room: Room
     other = dataclasses.replace(TIMEOUT_ANSWER, headers=((b"X-Other", b"yes"),))
     old = AnswerForm(version=b"1.0", reusable=False, method=b"GET")
     # Held headers that are equal, and not the same object, as they are in life.
-    copies = [dataclasses.replace(TIMEOUT_ANSWER, headers=((bytes(b"X-Held"), bytes(b"yes")),)) for _ in range(3)]
+    copies = [dataclasses.replace(TIMEOUT_ANSWER, headers=((b"X-" + name, b"yes"),)) for name in [b"Held"] * 3]
     held = [await room.poll("room", answer=answer) for answer in (*copies, other)]
     held.append(await room.poll("room", form=old))
     encoded: Encoded = {}
@@ -100,7 +101,7 @@ async def test_equal_polls_share_one_encoding_and_unequal_ones_do_not(room: Room
     responses = [await client.response() for client, _ in held]
     assert [response.body for response in responses] == [b"news"] * 5
     assert [response.values(b"x-held") for response in responses] == [(b"yes",)] * 3 + [(), (b"yes",)]
-    assert [response.head.version for response in responses] == [b"1.1"] * 4 + [b"1.0"]
+    assert [response.head.version for response in responses] == [b"HTTP/1.1"] * 4 + [b"HTTP/1.0"]
 
 
 async def test_an_encoding_is_not_carried_over_to_the_next_publication(room: Room) -> None:
@@ -131,7 +132,7 @@ async def test_the_connection_goes_on_or_ends_as_the_answer_says(
     client, session = await room.poll("room", form=form)
     room.edge.deliver(response_item("room", b"news"))
     response = await client.response()
-    assert (response.head.version, response.values(b"connection")) == (version, connection)
+    assert (response.head.version, response.values(b"connection")) == (b"HTTP/" + version, connection)
     if reusable:
         assert [transport for transport, _, _ in room.door.taken] == [session.transport]
     else:
@@ -145,6 +146,32 @@ async def test_a_head_request_gets_the_head_alone(room: Room) -> None:
     response = await client.response(method="HEAD")
     assert response.values(b"content-length") == (b"4",)
     assert client.pending() == b""
+
+
+# -- a patch of the held body ---------------------------------------------------------------------------------------
+
+PATCH = HttpResponseFormat(body_patch=b'[{"op": "add", "path": "/new", "value": 1}]')
+
+
+async def test_a_patch_is_applied_to_each_held_body_and_once_to_equal_ones(room: Room) -> None:
+    bodies = [b'{"held": 1}', b'{"held": 1}', b'{"held": 2}']
+    held = [await room.poll("room", answer=dataclasses.replace(TIMEOUT_ANSWER, body=body)) for body in bodies]
+    encoded: Encoded = {}
+    for _, session in held:
+        session.publish(PATCH, encoded)
+    answers = [json.loads((await client.response()).body) for client, _ in held]
+    assert answers == [{"held": 1, "new": 1}, {"held": 1, "new": 1}, {"held": 2, "new": 1}]
+    assert len(encoded) == 2
+
+
+async def test_a_body_that_cannot_be_patched_is_sent_as_it_is_counted_and_logged(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, session = await room.poll("room")
+    session.publish(PATCH, {})
+    assert (await client.response()).body == TIMEOUT_ANSWER.body
+    assert room.counters.patches_failed == 1
+    assert f"{session.label}: body-patch failed" in caplog.text
 
 
 # -- hint, drain ----------------------------------------------------------------------------------------------------

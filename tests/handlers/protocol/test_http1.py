@@ -1,0 +1,162 @@
+"""Heads and chunks as aiohttp's parsers read them back."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.protocol.http1 import (
+    LAST_CHUNK,
+    Headers,
+    encode_chunk,
+    encode_head,
+    has_body,
+    header_values,
+    standard_reason,
+    without_headers,
+)
+
+HEADERS: Headers = ((b"Vary", b"a"), (b"X-One", b"1"), (b"vary", b"b, c"), (b"VARY", b""))
+
+NAMES = st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}", fullmatch=True).filter(
+    lambda name: (
+        name.lower() not in {b"content-length", b"transfer-encoding", b"content-encoding", b"connection"}
+        and name.lower() not in {b"upgrade"}
+    )
+)
+VALUES = st.from_regex(rb"([!-~\x80-\xff]([ -~\t\x80-\xff]{0,30}[!-~\x80-\xff])?)?", fullmatch=True)
+REASONS = st.from_regex(rb"([!-~]([ -~]{0,20}[!-~])?)?", fullmatch=True)
+
+
+def parsed(data: bytes) -> tuple[RawResponseMessage, bytes, bytes]:
+    """Read one answer with aiohttp's parser: its head, its body, and the bytes behind it."""
+    loop = asyncio.new_event_loop()
+    try:
+        protocol = BaseProtocol(loop)
+        parser = HttpResponseParser(protocol, loop, 2**16, max_line_size=65_536, max_field_size=65_536)
+        ((message, payload),), _, rest = parser.feed_data(data)
+        assert payload.is_eof()
+        return message, b"".join(payload._buffer), rest  # noqa: SLF001  # reading it otherwise takes a running loop
+    finally:
+        loop.close()
+
+
+# -- headers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [(b"vary", (b"a", b"b, c", b"")), (b"x-one", (b"1",)), (b"x", ()), (b"var", ())],
+)
+def test_values_of_a_header_come_in_order_whatever_its_letter_case(name: bytes, values: tuple[bytes, ...]) -> None:
+    assert header_values(HEADERS, name) == values
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        ((), HEADERS),
+        ((b"vary",), ((b"X-One", b"1"),)),
+        (frozenset((b"x-one", b"other")), (HEADERS[0], HEADERS[2], HEADERS[3])),
+        ((b"vary", b"x-one"), ()),
+    ],
+)
+def test_headers_go_by_name_whatever_their_letter_case(names: tuple[bytes, ...], left: Headers) -> None:
+    assert without_headers(HEADERS, names) == left
+
+
+# -- heads ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "reason", "headers", "head"),
+    [
+        (b"1.1", 200, b"OK", (), b"HTTP/1.1 200 OK\r\n\r\n"),
+        (b"1.0", 404, b"", (), b"HTTP/1.0 404 \r\n\r\n"),
+        (b"1.1", 200, b"OK", HEADERS[:2], b"HTTP/1.1 200 OK\r\nVary: a\r\nX-One: 1\r\n\r\n"),
+        (b"1.1", 200, b"OK", ((b"x-EMPTY", b""),), b"HTTP/1.1 200 OK\r\nx-EMPTY: \r\n\r\n"),
+    ],
+)
+def test_a_head_is_written_as_its_parts_stand(
+    version: bytes, status: int, reason: bytes, headers: Headers, head: bytes
+) -> None:
+    assert encode_head(version=version, status=status, reason=reason, headers=headers) == head
+
+
+@given(
+    version=st.sampled_from([b"1.0", b"1.1"]),
+    status=st.integers(min_value=200, max_value=999),
+    reason=REASONS,
+    headers=st.lists(st.tuples(NAMES, VALUES), max_size=8),
+)
+def test_aiohttp_reads_a_head_back(
+    version: bytes, status: int, reason: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    framed = [*headers, (b"Content-Length", b"0")]
+    data = encode_head(version=version, status=status, reason=reason, headers=framed)
+    message, body, rest = parsed(data)
+    assert (message.version.major, message.version.minor) == (1, int(version[-1:]))
+    assert (message.code, message.reason.encode()) == (status, reason)
+    assert message.raw_headers == tuple(framed)
+    assert (body, rest) == (b"", b"")
+
+
+# -- chunks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "chunk"),
+    [
+        (b"", b""),
+        (b"a", b"1\r\na\r\n"),
+        (b"x" * 10, b"a\r\nxxxxxxxxxx\r\n"),
+        (b"x" * 256, b"100\r\n" + b"x" * 256 + b"\r\n"),
+        (b"\r\n0\r\n\r\n", b"7\r\n\r\n0\r\n\r\n\r\n"),
+    ],
+)
+def test_a_chunk_has_its_length_in_front(data: bytes, chunk: bytes) -> None:
+    assert encode_chunk(data) == chunk
+
+
+@given(pieces=st.lists(st.binary(max_size=300), max_size=10))
+def test_aiohttp_reads_chunks_back_and_only_the_last_ends_the_body(pieces: list[bytes]) -> None:
+    head = encode_head(version=b"1.1", status=200, reason=b"OK", headers=((b"Transfer-Encoding", b"chunked"),))
+    _, body, rest = parsed(head + b"".join(map(encode_chunk, pieces)) + LAST_CHUNK)
+    assert (body, rest) == (b"".join(pieces), b"")
+
+
+# -- bodies and reasons ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "expected"),
+    [
+        (b"GET", 200, True),
+        (b"HEAD", 200, False),
+        (b"head", 200, True),
+        (b"", 200, True),
+        (b"GET", 100, False),
+        (b"GET", 199, False),
+        (b"GET", 204, False),
+        (b"GET", 205, True),
+        (b"GET", 304, False),
+        (b"POST", 500, True),
+    ],
+)
+def test_an_answer_has_a_body_unless_the_standard_says_otherwise(method: bytes, status: int, expected: bool) -> None:
+    assert has_body(method=method, status=status) is expected
+
+
+@pytest.mark.parametrize(("status", "reason"), [(200, b"OK"), (418, b"I'm a Teapot"), (599, b"Undefined Reason")])
+def test_a_reason_is_the_registered_one(status: int, reason: bytes) -> None:
+    assert standard_reason(status) == reason
+
+
+def test_every_registered_reason_is_ascii() -> None:
+    assert all(standard_reason(status).isascii() for status in HTTPStatus)

@@ -1,0 +1,96 @@
+"""From a backend's channels to subscriptions: prefix, limit, implicit channels and content filters."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.protocol.instruct import ChannelHold
+from handlers.protocol.names import Channel
+from handlers.protocol.subscribing import CONTENT_FILTERS, Subscribing, Subscription, subscribing
+
+
+def holds(*names: str) -> tuple[ChannelHold, ...]:
+    return tuple(ChannelHold(name=Channel(name)) for name in names)
+
+
+def implicit(*names: str) -> tuple[Channel, ...]:
+    return tuple(map(Channel, names))
+
+
+def names_of(found: Subscribing) -> list[str]:
+    return [subscription.channel for subscription in found.subscriptions]
+
+
+@pytest.mark.parametrize(
+    ("channels", "prefix", "subs", "limit", "subscribed", "refused"),
+    [
+        pytest.param(("a", "b"), "", (), 20, ["a", "b"], (), id="in order"),
+        pytest.param(("a",), "pre-", (), 20, ["pre-a"], (), id="a prefix"),
+        pytest.param(("a",), "pre-", ("b",), 20, ["pre-a", "b"], (), id="implicit ones get no prefix"),
+        pytest.param(("a",), "", ("a", "b", "b"), 20, ["a", "b"], (), id="an implicit one named too"),
+        pytest.param(("a", "b", "a"), "", (), 20, ["a", "b"], (), id="named twice"),
+        pytest.param(("a", "b", "c"), "", (), 2, ["a", "b"], ("c",), id="one too many"),
+        pytest.param(("a", "b", "c", "a", "c"), "p-", (), 2, ["p-a", "p-b"], ("p-c",), id="refused once"),
+        pytest.param(("a", "b"), "", ("x", "y"), 1, ["a", "x", "y"], ("b",), id="implicit ones are not limited"),
+        pytest.param(("a", "b"), "", ("b",), 1, ["a", "b"], ("b",), id="refused, and implicit all the same"),
+        pytest.param((), "pre-", ("b",), 20, ["b"], (), id="implicit ones alone"),
+        pytest.param((), "", (), 20, [], (), id="none"),
+    ],
+)
+def test_channels_become_subscriptions(
+    channels: tuple[str, ...],
+    prefix: str,
+    subs: tuple[str, ...],
+    limit: int,
+    subscribed: list[str],
+    refused: tuple[str, ...],
+) -> None:
+    found = subscribing(holds(*channels), prefix=prefix, implicit=implicit(*subs), limit=limit)
+    assert names_of(found) == subscribed
+    assert found.refused == refused
+
+
+@pytest.mark.parametrize(
+    ("filters", "content_filters"),
+    [
+        ((), ()),
+        (("skip-self", "require-sub"), ()),
+        (("build-id",), ("build-id",)),
+        (("var-subst", "skip-self", "build-id"), ("var-subst", "build-id")),
+        (("http-modify", "http-check"), ("http-modify",)),
+    ],
+)
+def test_only_filters_that_change_content_count_in_their_order(
+    filters: tuple[str, ...], content_filters: tuple[str, ...]
+) -> None:
+    hold = ChannelHold(name=Channel("a"), filters=filters)
+    found = subscribing([hold], prefix="", implicit=(), limit=20)
+    assert found.subscriptions == (Subscription(channel=Channel("a"), content_filters=content_filters),)
+
+
+def test_of_a_channel_named_twice_the_last_filters_count() -> None:
+    channels = [ChannelHold(name=Channel("a"), filters=(name,)) for name in ("build-id", "var-subst")]
+    found = subscribing(channels, prefix="", implicit=implicit("a"), limit=1)
+    assert found.subscriptions == (Subscription(channel=Channel("a"), content_filters=("var-subst",)),)
+    assert found.refused == ()
+
+
+@given(
+    channels=st.lists(st.sampled_from("abcdef"), max_size=12),
+    subs=st.lists(st.sampled_from("efgh"), max_size=4),
+    limit=st.integers(min_value=1, max_value=8),
+)
+def test_nobody_sits_on_a_channel_twice_and_none_is_lost_unsaid(
+    channels: list[str], subs: list[str], limit: int
+) -> None:
+    found = subscribing(holds(*channels), prefix="", implicit=implicit(*subs), limit=limit)
+    names = names_of(found)
+    assert len(set(names)) == len(names)
+    assert set(names) | set(found.refused) == set(channels) | set(subs)
+    assert len(set(names) - set(subs)) <= limit
+
+
+def test_the_content_filters_are_those_of_the_reference() -> None:
+    assert {"build-id", "var-subst", "http-modify"} == CONTENT_FILTERS
