@@ -108,20 +108,20 @@ def play(cases: Sequence[CaseName]) -> dict[CaseName, str]:
 
 
 async def _play(cases: Sequence[CaseName]) -> dict[CaseName, str]:
-    played: dict[CaseName, str] = {}
+    shards = [
+        (configuration, shard)
+        for configuration in CONFIGURATIONS
+        for shard in _shards([case for case in cases if _configuration(case) is configuration], configuration)
+    ]
+    # Asked for at once, because they are only free until somebody binds them.
+    ports = free_ports(len(shards))
     async with asyncio.timeout(PLAY_LIMIT), asyncio.TaskGroup() as group:
-        shards = [
-            group.create_task(_play_shard(configuration, shard))
-            for configuration in CONFIGURATIONS
-            for shard in _shards([case for case in cases if _configuration(case) is configuration], configuration)
-        ]
-    for shard in shards:
-        played |= shard.result()
-    return played
+        playing = [group.create_task(_play_shard(*shard, port)) for shard, port in zip(shards, ports, strict=True)]
+    return {case: transcript for shard in playing for case, transcript in shard.result().items()}
 
 
-async def _play_shard(configuration: Configuration, cases: Sequence[CaseName]) -> dict[CaseName, str]:
-    (backend,) = free_ports(1)
+async def _play_shard(configuration: Configuration, cases: Sequence[CaseName], backend: int) -> dict[CaseName, str]:
+    """Play cases one after the other; `backend` is the port of the driver's backend."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         routes = folder / "routes"
