@@ -15,7 +15,7 @@ from handlers.protocol.answers import (
     merge_headers,
 )
 from handlers.protocol.http1 import Headers
-from tests.handlers.protocol.test_http1 import NAMES, REASONS, VALUES, parsed
+from tests.handlers.protocol.reading import NAMES, REASONS, VALUES, parsed
 
 
 def form_of(version: bytes = b"1.1", *, reusable: bool = True, method: bytes = b"GET") -> AnswerForm:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 
 import pytest
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,31 +18,9 @@ from handlers.protocol.http1 import (
     standard_reason,
     without_headers,
 )
+from tests.handlers.protocol.reading import NAMES, REASONS, VALUES, parsed
 
 HEADERS: Headers = ((b"Vary", b"a"), (b"X-One", b"1"), (b"vary", b"b, c"), (b"VARY", b""))
-
-NAMES = st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}", fullmatch=True).filter(
-    lambda name: (
-        name.lower() not in {b"content-length", b"transfer-encoding", b"content-encoding", b"connection"}
-        and name.lower() not in {b"upgrade"}
-    )
-)
-VALUES = st.from_regex(rb"([!-~\x80-\xff]([ -~\t\x80-\xff]{0,30}[!-~\x80-\xff])?)?", fullmatch=True)
-REASONS = st.from_regex(rb"([!-~]([ -~]{0,20}[!-~])?)?", fullmatch=True)
-
-
-def parsed(data: bytes) -> tuple[RawResponseMessage, bytes, bytes]:
-    """Read one answer with aiohttp's parser: its head, its body, and the bytes behind it."""
-    loop = asyncio.new_event_loop()
-    try:
-        protocol = BaseProtocol(loop)
-        parser = HttpResponseParser(protocol, loop, 2**16, max_line_size=65_536, max_field_size=65_536)
-        ((message, payload),), _, rest = parser.feed_data(data)
-        assert payload.is_eof()
-        return message, b"".join(payload._buffer), rest  # noqa: SLF001  # reading it otherwise takes a running loop
-    finally:
-        loop.close()
-
 
 # -- headers --------------------------------------------------------------------------------------------------------
 
