@@ -1,9 +1,9 @@
 """The client's byte stream cut into requests, one at a time: the only parser between a client and us.
 
 `RequestFramer` is fed what a client sends and hands out the current request's head, parsed, and its body, decoded;
-`proxy.connection` feeds it and serves what it hands out. There is no parser behind it to check or repeat its work:
-two that may disagree are what request smuggling is made of. What a parser *before* us, in a CDN or balancer, could
-have framed in another way is refused with a RequestError. Bytes behind the current request stay raw bytes, so that
+`proxy.connection` feeds it and serves what it hands out. It is the only one because two parsers that may disagree are
+what request smuggling is made of; and for the same reason what another one *before* us, in a CDN or balancer, could
+have framed in another way is refused with a RequestError. Bytes after the current request stay raw bytes, so that
 they can be given back when the connection is held.
 
 It does not answer, decompress, pause the client (whoever feeds it watches `kept` and stops reading), or look at what

@@ -31,6 +31,10 @@ GRIP_FEATURES = (
 ORIGINAL_PREFIX = b"eb9bf0f5-"
 """What marks a header as the copy of one the client sent (`orig_headers`)."""
 
+_GUARDED_PREFIXES = (b"grip-", b"x-forwarded-", ORIGINAL_PREFIX)
+_GUARDED_NAMES = frozenset((b"cdn-loop", b"content-length", b"host", b"transfer-encoding"))
+"""Names by which backends tell what comes from the proxy, or where a request ends."""
+
 _FORWARDED_FOR = b"x-forwarded-for"
 _FORWARDED_PROTO = (b"x-forwarded-proto", b"x-forwarded-protocol")
 # Gone before a backend sees them, besides the hop-by-hop ones. Accept-Encoding, because what comes back must
@@ -89,6 +93,7 @@ def request_headers(headers: Headers, *, options: RequestOptions) -> Headers:
     Unlike Pushpin, headers named in `Connection` are removed (RFC 9110 section 7.6.1), and so are TE,
     Trailer, Upgrade and Proxy-Connection; Content-Encoding stays, since the body passes undecoded.
     """
+    headers = _without_disguises(headers)
     own_names = {name.lower() for name, _ in options.route_headers}
     # A client's Connection must not be able to remove what the route adds.
     dropped = (hop_by_hop_names(headers) - own_names) | hop_by_hop_names(()) | _NEVER_FORWARDED
@@ -167,6 +172,16 @@ _SCHEMES = {b"https": b"https", b"wss": b"https", b"http": b"http", b"ws": b"htt
 
 def _list_values(headers: Headers, name: bytes) -> tuple[str, ...]:
     return tuple(element for value in header_values(headers, name) for element in split_list(decode_field(value)))
+
+
+def _without_disguises(headers: Headers) -> Headers:
+    """Leave out names that CGI and WSGI fold into one of ours: to PHP and Flask, `Grip_Sig` is `Grip-Sig`."""
+    return tuple(pair for pair in headers if b"_" not in pair[0] or not _is_guarded(pair[0]))
+
+
+def _is_guarded(name: bytes) -> bool:
+    folded = name.lower().replace(b"_", b"-")
+    return folded in _GUARDED_NAMES or folded.startswith(_GUARDED_PREFIXES)
 
 
 def _without_prefix(headers: Headers, prefix: bytes) -> Headers:

@@ -22,7 +22,8 @@ from proxy.protocol.request_target import is_authority, refuse_target
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """What a head says about its request. All bytes are the client's own unless said otherwise.
 
-    A Struct, because every request makes one: a frozen dataclass of ten fields costs 1.2 microseconds more.
+    A Struct, because every request makes one: a frozen dataclass of ten fields costs 2.3 microseconds more, which
+    would be a quarter of all the work done here.
     """
 
     method: bytes
@@ -74,10 +75,7 @@ _REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]++) 
 # RFC 9112 section 5, with the LF of the line before. It fits only whole lines, so all are sound when as many fit as
 # there are: one pass both checks and splits. Neither a space before the colon (5.1) nor obs-fold (5.2) fits, nor any
 # control character but HTAB (RFC 9110 section 5.5).
-_FIELD: Final = rb"\n(" + TOKEN + rb"):[\t ]*+([\t\x20-\x7e\x80-\xff]*+)"
-_FIELDS: Final = re.compile(_FIELD + rb"(?<![\t ])\r(?=\n)")
-# Cutting off white space behind values would cost as much again, and hardly a client sends any: it has its own pass.
-_FIELDS_WITH_BLANK_ENDS: Final = re.compile(_FIELD + rb"\r(?=\n)")
+_FIELDS: Final = re.compile(rb"\n(" + TOKEN + rb"):[\t ]*+([\t\x20-\x7e\x80-\xff]*+)\r(?=\n)")
 _METHOD: Final = re.compile(TOKEN)
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 
@@ -118,11 +116,10 @@ def parse_request_head(head: bytes, *, max_headers: int) -> RequestHead:
 
 def _split_headers(head: bytes) -> Headers | None:
     """Return the header lines, or None when one of them is unsound."""
-    lines = head.count(b"\n") - 2
-    headers = _FIELDS.findall(head)
-    if len(headers) != lines:
-        headers = [(name, value.rstrip(b"\t ")) for name, value in _FIELDS_WITH_BLANK_ENDS.findall(head)]
-    return tuple(headers) if len(headers) == lines else None
+    fields: list[tuple[bytes, bytes]] = _FIELDS.findall(head)
+    if len(fields) != head.count(b"\n") - 2:
+        return None
+    return tuple([(name, value.rstrip(b"\t ")) for name, value in fields])
 
 
 def _noted_fields(headers: Headers) -> _Fields:
