@@ -10,6 +10,7 @@ Everything here that is not aiohttp's public interface is held in place by tests
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +28,8 @@ from yarl import URL
 from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk
 from proxy.errors import RequestBodyError
 from proxy.request_body import RequestBody
+
+log = logging.getLogger("holdfast.backend")
 
 POOL_SECONDS = 55
 """How long an unused backend connection is kept (reference 1.7)."""
@@ -65,6 +68,19 @@ class BackendProtocol(ResponseHandler):
         if payload is not None and not payload.is_eof():
             payload.set_exception(exc)
 
+    @property
+    def is_in_step(self) -> bool:
+        """Whether nothing has come that nobody asked for. Ask before the connection is used again, and once.
+
+        aiohttp 3.14 does not ask, and has an answer that arrived on an idle connection answer the next request.
+        """
+        if self.should_close:
+            return False
+        try:
+            return self._parser is None or self._parser.feed_eof() is None
+        except HttpProcessingError:
+            return False
+
 
 class BackendPool:
     """Connects to targets and keeps connections for the next request. There is no cap on their number."""
@@ -81,12 +97,17 @@ class BackendPool:
 
     async def connect(self, address: BackendAddress) -> BackendConnection:
         """Return a pooled or a new connection. Raises ConnectFailed; the caller bounds the time."""
-        try:
-            connection = await self._connector.connect(address.request, traces=[], timeout=NO_TIMEOUT)
-        except (ClientConnectionError, OSError) as error:
-            raise ConnectFailed(str(error)) from error
-        protocol = connection.protocol
-        assert protocol is not None, "a connection just made has a protocol"
+        while True:
+            try:
+                connection = await self._connector.connect(address.request, traces=[], timeout=NO_TIMEOUT)
+            except (ClientConnectionError, OSError, ValueError) as error:  # ValueError: a name that no host can have
+                raise ConnectFailed(str(error)) from error
+            protocol = connection.protocol
+            assert isinstance(protocol, BackendProtocol), "a connection just made has a protocol of ours"
+            if protocol.is_in_step:
+                break
+            log.warning("%s: sent what nobody had asked for; connection closed", address.name)
+            connection.close()
         is_reused = protocol in self._used
         self._used.add(protocol)
         return BackendConnection(connection, protocol, is_reused=is_reused)
@@ -98,10 +119,17 @@ class BackendAddress:
     def __init__(
         self, *, host: str, port: int, tls: ssl.SSLContext | None = None, server_hostname: str | None = None
     ) -> None:
-        url = URL.build(scheme="https" if tls else "http", host=host, port=port)
-        self.request = ClientRequest(
-            "GET", url, loop=asyncio.get_running_loop(), ssl=tls or True, server_hostname=server_hostname
-        )
+        """Raises ConnectFailed for what is not a host's name."""
+        self.name = f"{host}:{port}"
+        if server_hostname is not None and not is_hostname(server_hostname):
+            raise ConnectFailed(f"{host}: no certificate can be for {server_hostname}")
+        try:
+            url = URL.build(scheme="https" if tls else "http", host=host, port=port)
+            self.request = ClientRequest(
+                "GET", url, loop=asyncio.get_running_loop(), ssl=tls or True, server_hostname=server_hostname
+            )
+        except ValueError as error:
+            raise ConnectFailed(f"{host}: {error}") from error
 
 
 class BackendConnection:
@@ -177,9 +205,9 @@ class BackendConnection:
         except RequestBodyError as error:
             # The client's fault: wake whoever waits for the answer.
             self._protocol.set_exception(error)
-        except (ConnectionError, ClientConnectionError):
-            # The backend stopped taking the body. It may have answered already, so reading decides what to
-            # tell the client; the connection must not be used again.
+        except (OSError, ClientConnectionError):
+            # The client is gone, or the backend stopped taking the body. It may have answered already, so reading
+            # decides what to tell the client; the connection must not be used again.
             self._protocol.force_close()
 
     async def _write(self, data: bytes) -> None:
@@ -230,3 +258,11 @@ class BackendAnswer:
         """Stop reading; the connection is closed unless the body had already come whole."""
         if not self._payload.is_eof():
             self._connection.close()
+
+
+def is_hostname(name: str) -> bool:
+    """Say whether TLS can ask for this name: clients make names up, and uvloop logs a traceback for one that is bad."""
+    try:
+        return bool(name.encode("idna")) and not name.startswith(".")
+    except UnicodeError:
+        return False

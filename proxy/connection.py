@@ -140,7 +140,10 @@ class ClientConnection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End this connection's task: the client is gone, or `detach` has given it away."""
+        if self._manager is None:
+            return  # as aiohttp does: it was lost before
         super().connection_lost(exc)
+        self._feed.let_go()
         if self._client is not None:
             self.server.gone(self._client)
             self._client = None

@@ -125,7 +125,7 @@ class Exchange:
         form = self.form
         self._reusable = form.reusable
         lines = list(headers)
-        if length is not None:
+        if length is not None and status != 204:  # RFC 9110 section 8.6: never with 204
             lines.append((b"Content-Length", b"%d" % length))
         lines.extend(connection_headers(form, chunked=self._is_chunked))
         self._pending = encode_head(version=form.version, status=status, reason=reason, headers=lines)

@@ -96,6 +96,11 @@ class Feed:
         if self._payload is not None and not self._payload.is_eof():
             self._payload.feed_eof()
 
+    def let_go(self) -> None:
+        """Refer to the connection no more, so that both are freed at once and not when the collector next runs."""
+        self._payload = None
+        del self._owner, self._protocol
+
     def pause_reading(self) -> None:
         """Nothing is buffered here that a pause would hold back (aiohttp's parser interface)."""
 

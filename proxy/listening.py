@@ -5,6 +5,7 @@ Options set on a listening socket are inherited by every connection it accepts, 
 
 from __future__ import annotations
 
+import errno
 import logging
 import resource
 import socket
@@ -20,11 +21,17 @@ def listen(address: Address, settings: HoldSettings) -> tuple[socket.socket, ...
 
     Raises OSError with the address as its `filename`.
     """
+    sockets: list[socket.socket] = []
     try:
-        infos = find(address)
-        return tuple(_listen(family, sockaddr, settings) for family, sockaddr in infos)
-    except OSError as error:
+        for family, sockaddr in find(address):
+            sockets.append(_listen(family, sockaddr, settings))  # one by one: those made so far are closed below
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name with a label of more than 63 bytes
+        for sock in sockets:
+            sock.close()
+        if isinstance(error, UnicodeError):
+            raise OSError(errno.EINVAL, "not a host's name", str(address)) from error
         raise OSError(error.errno, error.strerror or str(error), str(address)) from error
+    return tuple(sockets)
 
 
 def find(address: Address) -> list[tuple[int, tuple[str, int]]]:

@@ -176,11 +176,17 @@ def server_hostname(target: Target, host: bytes) -> str:
 
 
 def tls_context(target: Target) -> ssl.SSLContext:
-    """Make the TLS settings of a target: verified by the system's certificates unless `insecure`."""
+    """Make the TLS settings of a target: verified by the system's certificates unless `insecure`.
+
+    Raises ConnectFailed when the client certificate, which was good when the routes were loaded, is so no longer.
+    """
     context = ssl.create_default_context()
     if target.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if target.client_cert:
-        context.load_cert_chain(Path(target.client_cert), Path(target.client_key) if target.client_key else None)
+        try:
+            context.load_cert_chain(Path(target.client_cert), Path(target.client_key) if target.client_key else None)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise ConnectFailed(f"client_cert {target.client_cert}: {error}") from error
     return context

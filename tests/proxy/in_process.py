@@ -58,7 +58,7 @@ async def settle() -> None:
 async def until(holds: Callable[[], object]) -> None:
     """Turn the loop until `holds` says yes."""
     async with bounded():
-        while not holds():
+        while not holds():  # noqa: ASYNC110  # what is waited for is not always the doing of one place
             await asyncio.sleep(0)
 
 
@@ -67,8 +67,9 @@ def gated(gate: asyncio.Event, script: Answer) -> Answer:
     return Answer(steps=(gate, *script.steps), early=script.early, body_gate=script.body_gate)
 
 
-def census(*names: str) -> Counter[str]:
-    """Count the live objects of the types with these names, after a collection."""
-    gc.collect()
+def census(*names: str, collects: bool = True) -> Counter[str]:
+    """Count the live objects of the types with these names, by default after a collection."""
+    if collects:
+        gc.collect()
     found = Counter(type(thing).__name__ for thing in gc.get_objects())
     return Counter({name: found[name] for name in names if found[name]})

@@ -7,27 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
-from proxy.backend import (
-    HEAD_LIMIT,
-    AnswerFailed,
-    AnswerTruncated,
-    BackendAddress,
-    BackendAnswer,
-    BackendConnection,
-    BackendPool,
-    ConnectFailed,
-)
-from proxy.errors import RequestBodyError
-from proxy.request_body import RequestBody
-from tests.proxy.in_process import settle, until
+from proxy.backend import HEAD_LIMIT, AnswerFailed, AnswerTruncated, BackendAddress, BackendPool, ConnectFailed
+from tests.proxy.asking import all_of, ask, fetch
+from tests.proxy.in_process import settle
 from tests.support.answers import Answer, Ending, answer, chunk, chunked, close_without_answer, text, to_eof
 from tests.support.backend import ScriptedBackend, closed_port
-
-HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.fixture
@@ -49,49 +37,6 @@ def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator
     caplog.set_level(logging.DEBUG)
     yield
     assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
-
-
-def nothing() -> None:
-    """Take note of no progress."""
-
-
-def body_of(*pieces: bytes) -> RequestBody:
-    left = list(pieces)
-
-    async def read() -> bytes:
-        return left.pop(0) if left else b""
-
-    return RequestBody(read, sum(map(len, pieces)))
-
-
-def body_from(read: Callable[[], Awaitable[bytes]], length: int | None = None) -> RequestBody:
-    return RequestBody(read, length)
-
-
-async def connect(pool: BackendPool, backend: ScriptedBackend) -> BackendConnection:
-    return await pool.connect(BackendAddress(host=backend.host, port=backend.port))
-
-
-async def ask(
-    pool: BackendPool, backend: ScriptedBackend, *, method: bytes = b"GET", body: RequestBody | None = None
-) -> BackendAnswer:
-    """Send one request on a pooled or a new connection and return its answer's head."""
-    body = body or body_of()
-    framing = b"Transfer-Encoding: chunked" if body.length is None else b"Content-Length: %d" % body.length
-    head = b"%b / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % (method, framing)
-    connection = await connect(pool, backend)
-    return await connection.exchange(method=method, head=head, body=body, progress=nothing)
-
-
-async def all_of(answer: BackendAnswer) -> bytes:
-    pieces = []
-    while piece := await answer.read():
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-async def fetch(pool: BackendPool, backend: ScriptedBackend, **request: bytes) -> bytes:
-    return await all_of(await ask(pool, backend, method=request.get("method", b"GET")))
 
 
 # -- answers ------------------------------------------------------------------------------------------------------
@@ -119,7 +64,8 @@ async def test_a_body_comes_whole_however_it_is_delimited(
 
 async def test_head_and_headers_are_bytes_as_they_stood(pool: BackendPool, backend: ScriptedBackend) -> None:
     backend.default = answer(
-        b"HTTP/1.1 299 Nicely \xe4 done\r\nx-LOW: \xff\xfe\r\nSet-Cookie: a\r\nset-cookie: b\r\nContent-Length: 0\r\n\r\n"
+        b"HTTP/1.1 299 Nicely \xe4 done\r\n"
+        b"x-LOW: \xff\xfe\r\nSet-Cookie: a\r\nset-cookie: b\r\nContent-Length: 0\r\n\r\n"
     )
     found = await ask(pool, backend)
     assert (found.status, found.reason) == (299, b"Nicely \xe4 done")
@@ -258,9 +204,6 @@ async def test_what_comes_on_an_idle_connection_answers_nobody(
     late = asyncio.Event()
     sent = asyncio.Event()
 
-    async def note() -> None:
-        await late.wait()
-
     backend.default = answer(*text(b"hello").steps, late, stray, sent, asyncio.Event())
     assert await fetch(pool, backend) == b"hello"
     late.set()
@@ -320,129 +263,3 @@ async def test_a_reused_connection_that_dies_under_the_request_is_stale(
 async def test_what_cannot_be_reached_says_so(pool: BackendPool, host: str, port: int) -> None:
     with pytest.raises(ConnectFailed):
         await pool.connect(BackendAddress(host=host, port=port))
-
-
-# -- request bodies -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("length", [11, None], ids=["length", "chunked"])
-async def test_a_body_is_sent_in_its_framing(pool: BackendPool, backend: ScriptedBackend, length: int | None) -> None:
-    left = [b"hello", b" ", b"world"]
-
-    async def read() -> bytes:
-        return left.pop(0) if left else b""
-
-    found = await ask(pool, backend, method=b"POST", body=body_from(read, length))
-    assert await all_of(found) == b"hello\n"
-    assert backend.requests[0].body == b"hello world"
-    await fetch(pool, backend)
-    assert backend.accepted == 1
-
-
-@pytest.mark.parametrize("length", [11, None], ids=["length", "chunked"])
-async def test_an_early_answer_costs_the_connection_if_the_body_is_not_over(
-    pool: BackendPool, backend: ScriptedBackend, length: int | None
-) -> None:
-    """The rest of this body would be read as the next request."""
-    left = [b"hello"]
-
-    async def read() -> bytes:
-        return left.pop(0) if left else await asyncio.get_running_loop().create_future()
-
-    backend.default = Answer(steps=text(b"no thanks", status=413).steps, early=True)
-    found = await ask(pool, backend, method=b"POST", body=body_from(read, length))
-    assert found.status == 413
-    assert await all_of(found) == b"no thanks"
-    await backend.disconnected(1)
-    backend.default = text(b"next")
-    assert await fetch(pool, backend) == b"next"
-    assert backend.accepted == 2
-
-
-@pytest.mark.parametrize("error", [RequestBodyError("bad chunk"), ConnectionResetError("gone"), TimeoutError("gone")])
-@pytest.mark.parametrize("is_early", [False, True], ids=["before the answer", "behind the answer's head"])
-async def test_a_body_that_fails_takes_the_connection_along(
-    pool: BackendPool, backend: ScriptedBackend, error: Exception, is_early: bool
-) -> None:
-    go = asyncio.Event()
-    left = [b"hello"]
-
-    async def read() -> bytes:
-        if left:
-            return left.pop(0)
-        await go.wait()
-        raise error
-
-    start = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"
-    backend.default = Answer(steps=(start, asyncio.Event()) if is_early else (asyncio.Event(),), early=is_early)
-    asking = asyncio.create_task(ask(pool, backend, method=b"POST", body=body_from(read)))
-    await backend.request_head()
-    if is_early:
-        found = await asking
-        assert await found.read() == b"ab"
-        go.set()
-        await settle()
-        found.close()
-    else:
-        go.set()
-        await settle()
-        if isinstance(error, RequestBodyError):
-            with pytest.raises(RequestBodyError):
-                await asking
-        else:
-            asking.cancel()  # as the client's own task is when the client is gone
-            await asyncio.wait([asking])
-    await backend.disconnected(1)
-
-
-async def test_a_backend_that_takes_no_body_holds_the_client_up(pool: BackendPool, backend: ScriptedBackend) -> None:
-    gate = asyncio.Event()
-    backend.default = Answer(steps=text(b"done").steps, body_gate=gate, keep_body=False)
-    size, piece = 0, b"x" * 65_536
-
-    async def read() -> bytes:
-        nonlocal size
-        if size >= 32 << 20:
-            return b""
-        size += len(piece)
-        return piece
-
-    asking = asyncio.create_task(ask(pool, backend, method=b"POST", body=body_from(read)))
-    await backend.request_head()
-    before = -1
-    while before != size:
-        before = size
-        for _ in range(50):
-            await settle()
-    assert size < 16 << 20
-    gate.set()
-    assert await all_of(await asking) == b"done"
-
-
-async def test_an_answer_whose_client_is_slow_is_not_gathered(pool: BackendPool, backend: ScriptedBackend) -> None:
-    sent = 0
-
-    async def count() -> None:
-        nonlocal sent
-        sent += 1
-
-    backend.default = chunked(*(b"x" * 65_536 for _ in range(512)))
-    found = await ask(pool, backend)
-    for _ in range(200):
-        await settle()
-    size = len(await found.read())
-    assert size <= 1 << 20
-    total = size
-    while piece := await found.read():
-        total += len(piece)
-    assert total == 32 << 20
-
-
-async def test_progress_is_told_for_each_piece(pool: BackendPool, backend: ScriptedBackend) -> None:
-    told: list[int] = []
-    connection = await connect(pool, backend)
-    body = body_of(b"a", b"b", b"c")
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
-    found = await connection.exchange(method=b"POST", head=head, body=body, progress=lambda: told.append(1))
-    await all_of(found)
-    await until(lambda: len(told) == 3)

@@ -1,82 +1,21 @@
-"""A client's connection while it speaks HTTP, with a `serve` of the test's own behind it; holds have their own module."""
+"""A client's connection while it speaks HTTP, with a `serve` of the test's own; held ones are in a module of theirs."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
-from handlers.counters import Counters
-from handlers.timers import Clock
-from proxy.connection import LINGER_SECONDS, ClientConnection, ClientServer, ConnectionOptions
-from proxy.feed import KEPT_LIMIT, READ_BUFFER
+from proxy.connection import LINGER_SECONDS
 from proxy.errors import RequestBodyError
 from proxy.exchange import Exchange
-from proxy.feed import KEPT_LIMIT, READ_BUFFER
-from proxy.protocol.framing import FramingLimits
+from tests.proxy.client_door import Door, echo, listening
 from tests.proxy.in_process import settle, until
 from tests.support.client import RawClient, encode_request
-from tests.support.clock import ManualClock
 
 GET = encode_request("/")
-SOCKET_BUFFERS = 8 << 20
-"""More than the kernel and one read of the loop take of bytes that nobody wants."""
-
-
-class Door:
-    """A listening server whose requests are answered by `serve`, which a test replaces."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.counters = Counters()
-        self.serve: Callable[[Exchange], Awaitable[None]] = echo
-        self.served: list[Exchange] = []
-        self.clients = ClientServer(make_options(self._serve, self.clock, self.counters))
-        self.address = ("", 0)
-
-    @property
-    def connection(self) -> ClientConnection:
-        """The only connection there is."""
-        (connection,) = self.clients.connections
-        assert isinstance(connection, ClientConnection)
-        return connection
-
-    async def connect(self) -> RawClient:
-        """Connect a client."""
-        return await RawClient.connect(self.address)
-
-    async def _serve(self, exchange: Exchange) -> None:
-        self.served.append(exchange)
-        await self.serve(exchange)
-
-
-def make_options(serve: Callable[[Exchange], Awaitable[None]], clock: Clock, counters: Counters) -> ConnectionOptions:
-    return ConnectionOptions(
-        serve=serve, limits=FramingLimits(), keep_alive_timeout=75, log_from=False, clock=clock, counters=counters
-    )
-
-
-async def echo(exchange: Exchange) -> None:
-    """Answer with the target and the body."""
-    body = b"".join([piece async for piece in exchange.body.chunks()])
-    exchange.answer_text(200, f"{exchange.head.target.decode()} {body.decode()}")
-
-
-@asynccontextmanager
-async def listening() -> AsyncGenerator[Door]:
-    door = Door()
-    server = await asyncio.get_running_loop().create_server(door.clients, "127.0.0.1", 0)
-    door.address = server.sockets[0].getsockname()
-    try:
-        yield door
-    finally:
-        server.close()
-        door.clients.cut_all()
-        await door.clients.all_closed()
-        await settle()
 
 
 @pytest.fixture
@@ -92,7 +31,7 @@ async def client(door: Door) -> AsyncGenerator[RawClient]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> AsyncGenerator[None] | object:
+def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     caplog.set_level(logging.DEBUG)
     yield
     found = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR or record.exc_info]
@@ -179,9 +118,7 @@ async def test_a_body_that_turns_out_bad_after_the_answer_costs_the_connection(
     assert len(door.served) == 1
 
 
-async def test_a_client_that_leaves_before_its_unread_body_is_here_is_forgotten(
-    door: Door, client: RawClient
-) -> None:
+async def test_a_client_that_leaves_before_its_unread_body_is_here_is_forgotten(door: Door, client: RawClient) -> None:
     door.serve = too_large
     await client.send(encode_request("/", method="POST", body=b"x" * 1000)[:-1])
     await client.response()
@@ -239,79 +176,6 @@ async def test_a_body_that_turns_out_bad_fails_whoever_reads_it(door: Door, clie
     assert len(door.served) == 1
     client.close()
     await until(lambda: not door.clients.open_transports)
-
-
-# -- bounded memory -----------------------------------------------------------------------------------------------
-
-
-async def test_a_body_that_is_read_slowly_is_not_gathered(door: Door, client: RawClient) -> None:
-    go_on = asyncio.Semaphore(0)
-    sizes: list[int] = []
-
-    async def serve(exchange: Exchange) -> None:
-        async for piece in exchange.body.chunks():
-            sizes.append(len(piece))
-            await go_on.acquire()
-        exchange.answer_text(200, "done")
-
-    door.serve = serve
-    sending = asyncio.create_task(client.send(encode_request("/", method="POST", body=b"x" * (4 * SOCKET_BUFFERS))))
-    await until(lambda: sizes)
-    for _ in range(20):
-        go_on.release()
-        await settle()
-    assert not sending.done()
-    assert max(sizes) <= 2 * READ_BUFFER + 262_144
-    for _ in range(10_000):
-        go_on.release()
-    await sending
-    assert (await client.response()).status == 200
-
-
-async def test_requests_sent_ahead_of_the_answers_are_bounded(door: Door, client: RawClient) -> None:
-    gate = asyncio.Event()
-
-    async def wait(exchange: Exchange) -> None:
-        await gate.wait()
-        await echo(exchange)
-
-    door.serve = wait
-    sending = asyncio.create_task(client.send(GET * (SOCKET_BUFFERS // len(GET))))
-    await until(lambda: door.served)
-    await settle()
-    kept = [framer_kept(door)]
-    gate.set()
-    for _ in range(300):
-        await client.response()
-        kept.append(framer_kept(door))
-    assert max(kept) <= KEPT_LIMIT + 262_144
-    sending.cancel()
-
-
-async def test_reading_goes_on_once_what_was_sent_ahead_is_answered(door: Door, client: RawClient) -> None:
-    count = 4 * KEPT_LIMIT // len(GET)
-    sending = asyncio.create_task(client.send(GET * count))
-    for _ in range(count):
-        assert (await client.response()).status == 200
-    await sending
-    assert (await client.fetch("/last")).body == b"/last \n"
-
-
-async def test_answers_that_are_not_taken_are_bounded(door: Door) -> None:
-    async with await RawClient.connect(door.address, receive_buffer=4096) as client:
-        sending = asyncio.create_task(client.send(encode_request("/" + "x" * 20_000) * 1000))
-        written = 0
-        while len(door.served) > written or not door.served:
-            written = len(door.served)
-            for _ in range(50):
-                await settle()
-        assert not sending.done()
-        assert max(transport.get_write_buffer_size() for transport in door.clients.open_transports) < 262_144
-        sending.cancel()
-
-
-def framer_kept(door: Door) -> int:
-    return door.connection._feed.framer.kept  # noqa: SLF001
 
 
 # -- the client leaves, the process stops -------------------------------------------------------------------------

@@ -397,20 +397,3 @@ def test_a_proxy_in_front_tells_the_scheme(headers: str, scheme: bytes | None) -
 def test_the_logical_address_is_the_first_forwarded_one(value: bytes | None, rules: XffRules, address: str) -> None:
     headers: Headers = () if value is None else ((b"X-Forwarded-For", value),)
     assert client_address(headers, "9.9.9.9", rules) == address
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        b"Grip_Sig",
-        b"GRIP_last",
-        b"X_Forwarded_For",
-        b"X-Forwarded_Proto",
-        b"Content_Length",
-        b"CDN_Loop",
-        b"eb9bf0f5_a",
-    ],
-)
-def test_a_name_that_cgi_folds_into_one_of_ours_does_not_pass(name: bytes) -> None:
-    sent = request_headers(((name, b"1"), (b"X_Own", b"2")), options=RequestOptions(host=b"h", grip=False))
-    assert [pair[0] for pair in sent] == [b"Host", b"X_Own"]

@@ -1,0 +1,69 @@
+"""A listening `ClientServer` with a `serve` of the test's own behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from handlers.counters import Counters
+from handlers.timers import Clock
+from proxy.connection import ClientConnection, ClientServer, ConnectionOptions
+from proxy.exchange import Exchange
+from proxy.protocol.framing import FramingLimits
+from tests.proxy.in_process import settle
+from tests.support.client import RawClient
+from tests.support.clock import ManualClock
+
+
+class Door:
+    """A listening server whose requests are answered by `serve`, which a test replaces."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.counters = Counters()
+        self.serve: Callable[[Exchange], Awaitable[None]] = echo
+        self.served: list[Exchange] = []
+        self.clients = ClientServer(make_options(self._serve, self.clock, self.counters))
+        self.address = ("", 0)
+
+    @property
+    def connection(self) -> ClientConnection:
+        """The only connection there is."""
+        (connection,) = self.clients.connections
+        assert isinstance(connection, ClientConnection)
+        return connection
+
+    async def connect(self) -> RawClient:
+        """Connect a client."""
+        return await RawClient.connect(self.address)
+
+    async def _serve(self, exchange: Exchange) -> None:
+        self.served.append(exchange)
+        await self.serve(exchange)
+
+
+def make_options(serve: Callable[[Exchange], Awaitable[None]], clock: Clock, counters: Counters) -> ConnectionOptions:
+    return ConnectionOptions(
+        serve=serve, limits=FramingLimits(), keep_alive_timeout=75, log_from=False, clock=clock, counters=counters
+    )
+
+
+async def echo(exchange: Exchange) -> None:
+    """Answer with the target and the body."""
+    body = b"".join([piece async for piece in exchange.body.chunks()])
+    exchange.answer_text(200, f"{exchange.head.target.decode()} {body.decode()}")
+
+
+@asynccontextmanager
+async def listening() -> AsyncGenerator[Door]:
+    door = Door()
+    server = await asyncio.get_running_loop().create_server(door.clients, "127.0.0.1", 0)
+    door.address = server.sockets[0].getsockname()
+    try:
+        yield door
+    finally:
+        server.close()
+        door.clients.cut_all()
+        await door.clients.all_closed()
+        await settle()

@@ -1,0 +1,88 @@
+"""The composition root: what starts, what refuses to, and that a stopped app leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from proxy.app import App, load_key, make_publishers, make_router
+from proxy.errors import RoutesFileError, SettingsError
+from tests.proxy.in_process import client_of, running, settle
+from tests.support.backend import ScriptedBackend
+from tests.support.clock import ManualClock
+from tests.support.publisher import publish, stream_item
+from tests.support.settings import settings_from
+
+
+async def test_it_listens_on_every_address_it_was_given() -> None:
+    async with running("* test", settings=["proxy.listen=127.0.0.1:0,127.0.0.1:0"]) as app:
+        assert len(set(app.proxy_addresses)) == 2
+        for _ in app.proxy_addresses:
+            async with await client_of(app) as client:
+                assert (await client.fetch("/")).status == 200
+        await publish(app, stream_item("room", "news"))
+        assert app.counters.publications == 1
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        app = App(settings_from([f"proxy.listen={address}"], routes=["* test"]), clock=ManualClock())
+        with pytest.raises(OSError, match="in use") as failure:
+            await app.start()
+        assert failure.value.filename == address
+        await app.drain()
+
+
+async def test_without_its_routes_file_it_does_not_start(tmp_path: Path) -> None:
+    app = App(settings_from([f"proxy.routes={tmp_path / 'none'}"], routes=[]), clock=ManualClock())
+    with pytest.raises(RoutesFileError):
+        await app.start()
+    await app.drain()
+
+
+@pytest.mark.parametrize("key", ["base64:***", "file:/no/such/file"])
+async def test_a_key_that_cannot_be_used_is_named(key: str) -> None:
+    for name in ("sig_key", "upstream_key"):
+        with pytest.raises(SettingsError, match=f"proxy.{name}"):
+            App(settings_from([f"proxy.{name}={key}"], routes=["* test"]), clock=ManualClock())
+    with pytest.raises(SettingsError, match=r"proxy\.x: "):
+        load_key(key, "x")
+
+
+def test_no_key_is_no_key() -> None:
+    assert load_key("", "sig_key") is None
+
+
+async def test_a_token_that_cannot_be_read_is_named() -> None:
+    settings = settings_from(["publish.token=file:/no/such/file"], routes=["* test"])
+    with pytest.raises(SettingsError, match="publish"):
+        App(settings, clock=ManualClock())
+    assert make_publishers is not None
+    assert make_router(settings) is not None
+
+
+async def test_a_reload_takes_the_new_routes_and_leaves_clients_alone(tmp_path: Path) -> None:
+    async with ScriptedBackend() as backend:
+        routes = tmp_path / "routes"
+        routes.write_text("* test\n")
+        async with running(settings=[f"proxy.routes={routes}"]) as app, await client_of(app) as client:
+            assert b"test handler" in (await client.fetch("/")).body
+            routes.write_text(f"* {backend.address}\n")
+            app.reload()
+            assert (await client.fetch("/")).body == b"hello\n"
+
+
+async def test_a_stopped_app_leaves_no_task_and_no_port_behind() -> None:
+    before = asyncio.all_tasks()
+    async with ScriptedBackend() as backend, running(f"* {backend.address}") as app:
+        async with await client_of(app) as client:
+            await client.fetch("/")
+        address = app.proxy_addresses[0]
+    await settle()
+    assert asyncio.all_tasks() == before
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)

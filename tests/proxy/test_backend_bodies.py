@@ -1,0 +1,160 @@
+"""Request bodies on their way to a backend that may answer early, take nothing, or go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterator
+
+import pytest
+
+from proxy.backend import BackendPool
+from proxy.errors import RequestBodyError
+from tests.proxy.asking import all_of, ask, body_from, body_of, connect, fetch
+from tests.proxy.in_process import settle, until
+from tests.support.answers import Answer, chunked, text
+from tests.support.backend import ScriptedBackend
+
+
+@pytest.fixture
+async def backend() -> AsyncGenerator[ScriptedBackend]:
+    async with ScriptedBackend() as backend:
+        yield backend
+
+
+@pytest.fixture
+async def pool() -> AsyncGenerator[BackendPool]:
+    pool = BackendPool()
+    yield pool
+    await pool.close()
+    await settle()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.DEBUG)
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("length", [11, None], ids=["length", "chunked"])
+async def test_a_body_is_sent_in_its_framing(pool: BackendPool, backend: ScriptedBackend, length: int | None) -> None:
+    left = [b"hello", b" ", b"world"]
+
+    async def read() -> bytes:
+        return left.pop(0) if left else b""
+
+    found = await ask(pool, backend, method=b"POST", body=body_from(read, length))
+    assert await all_of(found) == b"hello\n"
+    assert backend.requests[0].body == b"hello world"
+    await fetch(pool, backend)
+    assert backend.accepted == 1
+
+
+@pytest.mark.parametrize("length", [11, None], ids=["length", "chunked"])
+async def test_an_early_answer_costs_the_connection_if_the_body_is_not_over(
+    pool: BackendPool, backend: ScriptedBackend, length: int | None
+) -> None:
+    """The rest of this body would be read as the next request."""
+    left = [b"hello"]
+
+    async def read() -> bytes:
+        return left.pop(0) if left else await asyncio.get_running_loop().create_future()
+
+    backend.default = Answer(steps=text(b"no thanks", status=413).steps, early=True)
+    found = await ask(pool, backend, method=b"POST", body=body_from(read, length))
+    assert found.status == 413
+    assert await all_of(found) == b"no thanks"
+    await backend.disconnected(1)
+    backend.default = text(b"next")
+    assert await fetch(pool, backend) == b"next"
+    assert backend.accepted == 2
+
+
+@pytest.mark.parametrize("error", [RequestBodyError("bad chunk"), ConnectionResetError("gone"), TimeoutError("gone")])
+@pytest.mark.parametrize("is_early", [False, True], ids=["before the answer", "behind the answer's head"])
+async def test_a_body_that_fails_takes_the_connection_along(
+    pool: BackendPool, backend: ScriptedBackend, error: Exception, is_early: bool
+) -> None:
+    go = asyncio.Event()
+    left = [b"hello"]
+
+    async def read() -> bytes:
+        if left:
+            return left.pop(0)
+        await go.wait()
+        raise error
+
+    start = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"
+    backend.default = Answer(steps=(start,) if is_early else (asyncio.Event(),), early=is_early)
+    asking = asyncio.create_task(ask(pool, backend, method=b"POST", body=body_from(read)))
+    await backend.request_head()
+    if is_early:
+        found = await asking
+        assert await found.read() == b"ab"
+        go.set()
+        await settle()
+        found.close()
+    else:
+        go.set()
+        await settle()
+        if isinstance(error, RequestBodyError):
+            with pytest.raises(RequestBodyError):
+                await asking
+        else:
+            asking.cancel()  # as the client's own task is when the client is gone
+            await asyncio.wait([asking])
+    await backend.disconnected(1)
+
+
+async def test_a_backend_that_takes_no_body_holds_the_client_up(pool: BackendPool, backend: ScriptedBackend) -> None:
+    gate = asyncio.Event()
+    backend.default = Answer(steps=text(b"done").steps, body_gate=gate, keep_body=False)
+    size, piece = 0, b"x" * 65_536
+
+    async def read() -> bytes:
+        nonlocal size
+        if size >= 32 << 20:
+            return b""
+        size += len(piece)
+        return piece
+
+    asking = asyncio.create_task(ask(pool, backend, method=b"POST", body=body_from(read)))
+    await backend.request_head()
+    before = -1
+    while before != size:
+        before = size
+        for _ in range(50):
+            await settle()
+    assert size < 16 << 20
+    gate.set()
+    assert await all_of(await asking) == b"done"
+
+
+async def test_an_answer_whose_client_is_slow_is_not_gathered(pool: BackendPool, backend: ScriptedBackend) -> None:
+    sent = 0
+
+    async def count() -> None:
+        nonlocal sent
+        sent += 1
+
+    backend.default = chunked(*(b"x" * 65_536 for _ in range(512)))
+    found = await ask(pool, backend)
+    for _ in range(200):
+        await settle()
+    size = len(await found.read())
+    assert size <= 1 << 20
+    total = size
+    while piece := await found.read():
+        total += len(piece)
+    assert total == 32 << 20
+
+
+async def test_progress_is_told_for_each_piece(pool: BackendPool, backend: ScriptedBackend) -> None:
+    told: list[int] = []
+    connection = await connect(pool, backend)
+    body = body_of(b"a", b"b", b"c")
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+    found = await connection.exchange(method=b"POST", head=head, body=body, progress=lambda: told.append(1))
+    await all_of(found)
+    await until(lambda: len(told) == 3)

@@ -1,0 +1,169 @@
+"""The end of a process, from each state that a connection may be in, on the test's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from proxy.app import App
+from tests.proxy.in_process import advance, client_of, clock_of, gated, running, settle, until
+from tests.support.answers import Answer, grip_response, grip_stream, never, text
+from tests.support.backend import ScriptedBackend
+from tests.support.client import RawClient, encode_request
+from tests.support.publisher import close_item, publish
+
+SECONDS = 10
+
+
+@pytest.fixture
+async def backend() -> AsyncGenerator[ScriptedBackend]:
+    async with ScriptedBackend() as backend:
+        yield backend
+
+
+@pytest.fixture
+async def app(backend: ScriptedBackend) -> AsyncGenerator[App]:
+    async with running(f"* {backend.address}", settings=[f"proxy.drain_timeout={SECONDS}"]) as app:
+        yield app
+
+
+@pytest.fixture
+async def client(app: App) -> AsyncGenerator[RawClient]:
+    async with await client_of(app) as client:
+        yield client
+
+
+async def begin(app: App) -> asyncio.Task[None]:
+    """Tell the app to stop, and let it begin to."""
+    task = asyncio.create_task(app.drain())
+    await settle()
+    return task
+
+
+async def hold(app: App, client: RawClient, backend: ScriptedBackend, script: Answer) -> None:
+    backend.answers("/hold", script)
+    await client.send(encode_request("/hold"))
+    await until(lambda: app.edge.sessions)
+
+
+async def test_with_no_client_it_is_over_at_once(app: App) -> None:
+    await (await begin(app))
+
+
+async def test_idle_connections_are_closed_and_nobody_new_is_let_in(app: App, client: RawClient) -> None:
+    await client.fetch("/")
+    draining = await begin(app)
+    assert await client.until_closed() == b""
+    await draining
+    with pytest.raises(ConnectionRefusedError):
+        await client_of(app)
+
+
+async def test_a_stream_is_ended_cleanly(app: App, client: RawClient, backend: ScriptedBackend) -> None:
+    await hold(app, client, backend, grip_stream("room", body=b"open"))
+    await client.head()
+    draining = await begin(app)
+    await advance(app, 0)
+    assert (await client.chunk(), await client.chunk()) == (b"open", b"")
+    assert await client.until_closed() == b""
+    await draining
+    assert app.counters.sessions_drained == 1
+    assert app.counters.connections_cut == 0
+
+
+async def test_a_poll_is_answered_as_at_its_timeout(app: App, client: RawClient, backend: ScriptedBackend) -> None:
+    await hold(app, client, backend, grip_response("room", body=b"later"))
+    draining = await begin(app)
+    await advance(app, 0)
+    found = await client.response()
+    assert (found.body, found.values(b"connection")) == (b"later", (b"close",))
+    assert await client.until_closed() == b""
+    await draining
+
+
+@pytest.mark.parametrize("script", [grip_stream("room", body=b"open"), grip_response("room", body=b"later")])
+async def test_a_hold_that_only_begins_now_ends_at_once(
+    app: App, client: RawClient, backend: ScriptedBackend, script: Answer
+) -> None:
+    gate = asyncio.Event()
+    backend.answers("/hold", gated(gate, script))
+    await client.send(encode_request("/hold"))
+    await backend.request()
+    draining = await begin(app)
+    gate.set()
+    assert (await client.response()).body in (b"open", b"later")
+    assert await client.until_closed() == b""
+    await draining
+    assert not app.edge.sessions
+
+
+async def test_a_stream_closed_while_its_body_came_ends_once(
+    app: App, client: RawClient, backend: ScriptedBackend
+) -> None:
+    gate = asyncio.Event()
+    head = b"HTTP/1.1 200 OK\r\nGrip-Hold: stream\r\nGrip-Channel: room\r\nContent-Length: 9\r\n\r\n"
+    await hold(app, client, backend, Answer(steps=(head + b"half,", gate, b"half")))
+    await client.head()
+    assert await client.chunk() == b"half,"
+    await publish(app, close_item("room"))
+    draining = await begin(app)
+    gate.set()
+    assert await client.chunk() == b"half"
+    assert await client.until_closed() == b"0\r\n\r\n"
+    await draining
+
+
+async def test_a_request_under_way_is_finished(app: App, client: RawClient, backend: ScriptedBackend) -> None:
+    gate = asyncio.Event()
+    backend.default = gated(gate, text(b"done"))
+    await client.send(encode_request("/"))
+    await backend.request()
+    draining = await begin(app)
+    assert not draining.done()
+    gate.set()
+    assert (await client.response()).body == b"done"
+    await draining
+
+
+async def test_what_takes_too_long_is_cut_and_counted(
+    app: App, client: RawClient, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    backend.default = never()
+    await client.send(encode_request("/"))
+    await backend.request()
+    draining = await begin(app)
+    await advance(app, SECONDS - 0.1)
+    assert not draining.done()
+    await advance(app, 0.1)
+    await draining
+    assert await client.until_cut() == b""
+    assert app.counters.connections_cut == 1
+    assert "1 connections cut" in caplog.text
+    await backend.disconnected(1)
+
+
+async def test_holds_are_ended_over_a_part_of_the_time(backend: ScriptedBackend) -> None:
+    """Those who are ended come back at once, to somebody else."""
+    async with running("* test", settings=[f"proxy.drain_timeout={SECONDS}"]) as app:
+        numbers = iter(number / 10 for number in range(10))
+        app._drain._random = lambda: next(numbers)  # noqa: SLF001
+        clients = [await client_of(app) for _ in range(10)]
+        for client in clients:
+            await client.send(encode_request("/stream"))
+        await until(lambda: len(app.edge.sessions) == 10)
+        draining = await begin(app)
+        left = []
+        for _ in range(10):
+            left.append(len(app.edge.sessions))
+            await advance(app, 0.8)
+        assert left == sorted(left, reverse=True)
+        assert left[5] in (4, 5, 6)
+        await until(lambda: not app.clients.open_transports)
+        await draining
+        assert clock_of(app).next_due() is None or not app.edge.sessions
+        for client in clients:
+            client.close()

@@ -1,0 +1,168 @@
+"""Bytes in, requests out, one at a time: the feed against the framer it drives, without a connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import RequestBodyError
+from proxy.feed import KEPT_LIMIT, Feed, Message
+from proxy.protocol.framing import FramingLimits, RequestError, RequestFramer, RequestHead
+from proxy.request_body import REPLAY_LIMIT
+from tests.support.client import encode_request
+
+GET = encode_request("/")
+POST = encode_request("/post", method="POST", body=b"some words")
+CHUNKED = b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4;x=y\r\nsome\r\n0\r\nA: b\r\n\r\n"
+
+
+class Owner:
+    """Records what the feed asks of its connection."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.is_paused = False
+        self.is_closed = False
+
+    def take_messages(self, messages: list[Message]) -> None:
+        self.messages.extend(messages)
+
+    def pause_for_kept(self) -> None:
+        self.is_paused = True
+
+    def resume_for_kept(self) -> None:
+        self.is_paused = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Rig:
+    """A feed, and what came out of it."""
+
+    def __init__(self) -> None:
+        self.owner = Owner()
+        self.feed = Feed(self.owner, BaseProtocol(asyncio.get_running_loop()), FramingLimits())
+
+    def give(self, data: bytes) -> None:
+        """Feed `data` as aiohttp would."""
+        self.owner.messages.extend(self.feed.feed_data(data)[0])
+
+    def answer(self) -> None:
+        """Answer the current request."""
+        self.feed.is_answered = True
+        self.feed.go_on()
+
+    @property
+    def targets(self) -> list[bytes]:
+        return [message.target for message, _ in self.owner.messages if isinstance(message, RequestHead)]
+
+
+@given(splits=st.lists(st.integers(1, 60)))
+async def test_a_request_comes_out_when_the_one_before_is_answered(splits: list[int]) -> None:
+    rig = Rig()
+    data = GET + POST + CHUNKED + GET
+    for size in (*splits, len(data)):
+        rig.give(data[:size])
+        data = data[size:]
+    for target in (b"/", b"/post", b"/c", b"/"):
+        assert rig.targets[-1] == target
+        rig.answer()
+    assert len(rig.targets) == 4
+    assert await rig.owner.messages[1][1].readany() == b"some words"
+    assert await rig.owner.messages[2][1].readany() == b"some"
+
+
+@pytest.mark.parametrize("request_bytes", [GET, POST, CHUNKED])
+async def test_a_request_can_be_sent_again_as_bytes_that_mean_the_same(request_bytes: bytes) -> None:
+    rig = Rig()
+    rig.give(request_bytes + GET)
+    again = Rig()
+    again.give(rig.feed.request_bytes() + GET)
+    assert again.targets == rig.targets
+    head = again.owner.messages[0][0]
+    assert isinstance(head, RequestHead)
+    assert head == rig.owner.messages[0][0]
+    body = b"".join(again.feed._body)  # noqa: SLF001
+    assert body == b"".join(rig.feed._body)  # noqa: SLF001
+    again.answer()
+    assert again.targets[1:] == [b"/"]
+
+
+async def test_a_body_that_is_too_large_to_send_again_is_not_kept() -> None:
+    rig = Rig()
+    rig.give(encode_request("/", method="POST", body=b"x" * (REPLAY_LIMIT + 1)))
+    assert rig.feed._body == []  # noqa: SLF001
+
+
+async def test_reading_stops_while_enough_is_kept_and_goes_on_after() -> None:
+    rig = Rig()
+    rig.give(GET)
+    count = KEPT_LIMIT // len(GET) + 2
+    rig.give(GET * count)
+    assert rig.owner.is_paused
+    while rig.feed.framer.kept > KEPT_LIMIT:
+        rig.answer()
+    assert not rig.owner.is_paused
+
+
+@pytest.mark.parametrize(
+    ("before", "is_between"), [(b"", True), (GET[:10], True), (GET, False), (POST[:-1], False), (b"bad\r\n\r\n", False)]
+)
+async def test_a_request_that_waits_for_its_answer_is_known(before: bytes, is_between: bool) -> None:
+    rig = Rig()
+    rig.give(before)
+    assert rig.feed.is_between_requests is is_between
+    if not is_between and not rig.feed.is_refused:
+        rig.answer()
+        assert rig.feed.is_between_requests
+
+
+async def test_bad_bytes_are_a_message_of_their_own() -> None:
+    rig = Rig()
+    rig.give(GET + b"bad\r\n\r\n" + GET)
+    assert not rig.feed.is_refused
+    rig.answer()
+    assert isinstance(rig.owner.messages[1][0], RequestError)
+    rig.give(GET)
+    assert rig.targets == [b"/"]
+
+
+async def test_a_bad_body_fails_its_reader() -> None:
+    rig = Rig()
+    rig.give(CHUNKED[:-13])
+    rig.give(b"nonsense\r\n")
+    with pytest.raises(RequestBodyError):
+        await rig.owner.messages[0][1].readany()
+    assert not rig.owner.is_closed
+
+
+async def test_a_bad_body_that_nobody_wants_closes_the_connection() -> None:
+    rig = Rig()
+    rig.give(CHUNKED[:-13])
+    rig.answer()
+    rig.give(b"nonsense\r\n")
+    payload = rig.owner.messages[0][1]
+    assert (await payload.readany(), await payload.readany()) == (b"some", b"")
+    assert rig.owner.is_closed
+
+
+async def test_a_body_can_be_called_complete() -> None:
+    rig = Rig()
+    rig.give(POST[:-3])
+    rig.feed.end_body()
+    payload = rig.owner.messages[0][1]
+    assert await payload.readany() == b"some wo"
+    assert payload.at_eof()
+    rig.feed.end_body()
+
+
+async def test_it_gives_what_the_framer_gives() -> None:
+    framer, rig = RequestFramer(FramingLimits()), Rig()
+    framer.receive(POST)
+    rig.give(POST)
+    assert rig.owner.messages[0][0] == framer.head

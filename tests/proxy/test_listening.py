@@ -1,0 +1,106 @@
+"""Listening sockets: where they listen, what accepted connections inherit, and what is said when they cannot."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from handlers.protocol.address import parse_address
+from handlers.settings import HoldSettings
+from proxy.listening import listen, raise_file_limit
+
+NOTSENT_LOWAT, USER_TIMEOUT = socket.TCP_NOTSENT_LOWAT, socket.TCP_USER_TIMEOUT
+
+needs_ipv6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no IPv6")
+
+
+@contextmanager
+def listening(text: str, settings: HoldSettings | None = None) -> Iterator[tuple[socket.socket, ...]]:
+    sockets = listen(parse_address(text), settings or HoldSettings())
+    try:
+        yield sockets
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+@contextmanager
+def accepted(listener: socket.socket, address: tuple[str, int]) -> Iterator[socket.socket]:
+    with socket.create_connection(address):
+        listener.setblocking(True)
+        connection, _ = listener.accept()
+        with connection:
+            yield connection
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", pytest.param("[::1]:0", marks=needs_ipv6)])
+def test_it_listens_where_it_is_told(address: str) -> None:
+    with listening(address) as (listener,):
+        host, port = listener.getsockname()[:2]
+        assert str(host) in address
+        with accepted(listener, (host, port)):
+            pass
+
+
+@needs_ipv6
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
+def test_without_a_host_it_is_every_interface_of_both_versions(client: str) -> None:
+    with listening(":0") as (listener,), accepted(listener, (client, listener.getsockname()[1])):
+        pass
+
+
+@needs_ipv6
+def test_an_ipv6_address_does_not_take_the_ipv4_port() -> None:
+    with (
+        listening("[::1]:0") as (listener,),
+        socket.create_server(("127.0.0.1", listener.getsockname()[1])),
+    ):
+        pass
+
+
+def test_a_connection_inherits_what_bounds_the_kernels_share() -> None:
+    settings = HoldSettings(kernel_unsent_limit=12_345, user_timeout=2.5)
+    with listening("127.0.0.1:0", settings) as (listener,), accepted(listener, listener.getsockname()) as connection:
+        assert connection.getsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT) == 12_345
+        assert connection.getsockopt(socket.IPPROTO_TCP, USER_TIMEOUT) == 2500
+
+
+def test_zero_leaves_it_to_the_system() -> None:
+    settings = HoldSettings(kernel_unsent_limit=0, user_timeout=0)
+    with listening("127.0.0.1:0", settings) as (listener,), socket.socket() as plain:
+        for option in (NOTSENT_LOWAT, USER_TIMEOUT):
+            wanted = plain.getsockopt(socket.IPPROTO_TCP, option)
+            assert listener.getsockopt(socket.IPPROTO_TCP, option) == wanted
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(OSError, match="in use") as failure, listening(address):
+            pass
+    assert (failure.value.errno, failure.value.filename) == (errno.EADDRINUSE, address)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "a" * 70])
+def test_an_interface_that_is_not_there_is_named(host: str) -> None:
+    with pytest.raises(OSError, match=host) as failure, listening(f"{host}:80"):
+        pass
+    assert failure.value.filename == f"{host}:80"
+
+
+def test_the_limit_of_open_files_is_raised_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
+    try:
+        raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+        assert f"limited to {hard}" in caplog.text
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
