@@ -1,4 +1,4 @@
-# make run     start Holdfast with this folder's holdfast.toml and routes.conf
+# make run     start Holdfast in front of a demo; ROUTE='* localhost:8000' puts it in front of yours instead
 # make test    run the whole suite; ARGS='-k name' goes to pytest
 # make check   formatting, lint, types, import contracts, and the suite once more on asyncio's own loop
 # make clean   remove whatever these made
@@ -7,6 +7,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+ROUTE ?=
 
 BIN := .venv/bin
 RUN := .venv/.run-installed
@@ -21,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run test check format lint types contracts test-asyncio debian clean
 
 run: $(RUN)
-	$(BIN)/holdfast run --config holdfast.toml
+	@exec $(if $(ROUTE),$(BIN)/holdfast run --route "$$ROUTE",$(BIN)/python examples/demo/run.py)
 
 test: $(DEV) debian $(if $(wildcard $(NODE)/package-lock.json),$(NODE)/node_modules/.package-lock.json)
 	$(BIN)/python -m pytest $(ARGS)

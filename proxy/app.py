@@ -18,6 +18,7 @@ import uvloop
 from handlers.broker import Broker
 from handlers.counters import Counters
 from handlers.edge import Edge
+from handlers.protocol.address import Address
 from handlers.session import Site
 from handlers.timers import Clock, LoopClock, TimerWheel
 from proxy.config import Settings
@@ -128,8 +129,9 @@ class App:
         for sock in sockets:
             self._servers.append(await loop.create_server(self.clients, sock=sock, backlog=4096))
         self.proxy_addresses = tuple(sock.getsockname()[:2] for sock in sockets)
-        names = ", ".join(f"{host}:{port}" for host, port in self.proxy_addresses)
-        log.info("listening for clients on %s, for publishers on %s:%d", names, *self.publish_address)
+        names = ", ".join(str(Address(host=host, port=port)) for host, port in self.proxy_addresses)
+        host, port = self.publish_address
+        log.info("listening for clients on %s, for publishers on %s", names, Address(host=host, port=port))
         self._notifier.ready(f"clients on {names}")
 
     def reload(self) -> None:

@@ -10,6 +10,7 @@ POSTed to Holdfast's publish port reaches everybody held. `make run` starts both
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -25,6 +26,7 @@ CHANNEL = "demo"
 KEPT = 10  # messages
 LONGEST_BODY = 4000  # bytes
 PUBLISH_TIMEOUT = 10  # seconds
+PATHS = "There are GET /, GET /events, GET /poll and POST /messages.\n"
 DIRECT = "Only Holdfast can hold a client, and you have come past it. Open http://localhost:7999/ instead.\n"
 
 
@@ -85,45 +87,42 @@ class Room:
             connection.close()
 
 
-class Backend(ThreadingHTTPServer):
-    """Answers each connection in a thread of its own."""
+class Server(ThreadingHTTPServer):
+    """One thread for each of Holdfast's connections."""
 
-    request_queue_size = 1024
-
-    def __init__(self, address: tuple[str, int], room: Room) -> None:
-        super().__init__(address, Handler)
-        self.room = room
+    request_queue_size = 1024  # the default is 5; a thousand clients may come at once
 
 
 class Handler(BaseHTTPRequestHandler):
     """Answers the requests of one connection."""
 
-    server: Backend
+    room: Room  # set by main, the same for all
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # an answer leaves in one piece
 
     def do_GET(self) -> None:
         """Answer with the page, or with what Holdfast is to hold."""
+        self.read_body()
         url = urlsplit(self.path)
         if url.path == "/":
             self.answer(200, PAGE.read_text(encoding="utf-8"), {"Content-Type": "text/html; charset=utf-8"})
-        elif url.path in {"/events", "/poll"} and "Grip-Feature" not in self.headers:
+        elif url.path not in {"/events", "/poll"}:
+            self.answer(404, PATHS)
+        elif "Grip-Feature" not in self.headers:
             self.answer(501, DIRECT)
         elif url.path == "/events":
             self.stream(known=number(self.headers.get("Last-Event-ID", "")))
-        elif url.path == "/poll":
-            self.poll(known=number(parse_qs(url.query).get("after", [""])[0]))
-        elif url.path == "/messages":
-            self.answer(405, "POST messages here, and read them at /events or /poll.\n", {"Allow": "POST"})
         else:
-            self.answer(404, "There are /, /events, /poll and /messages.\n")
+            self.poll(after=parse_qs(url.query).get("after", []))
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """Answer as GET does, without the body."""
+        self.do_GET()
 
     def stream(self, known: int) -> None:
         """Begin an event stream with what its client does not know yet; Holdfast goes on with what is published."""
         welcome = f"event: welcome\ndata: You are held on channel {CHANNEL}.\n\n"
-        events = "".join(message.as_event() for message in self.server.room.newer_than(known))
+        events = "".join(message.as_event() for message in self.room.newer_than(known))
         headers = {
             "Content-Type": "text/event-stream",
             "Cache-Control": "no-store",
@@ -133,9 +132,9 @@ class Handler(BaseHTTPRequestHandler):
         }
         self.answer(200, welcome + events, headers)
 
-    def poll(self, known: int) -> None:
-        """Answer with what the client does not know yet. Nothing is the answer only if 25 seconds bring nothing."""
-        messages = self.server.room.newer_than(known)
+    def poll(self, after: list[str]) -> None:
+        """Answer with what is newer than the id in `after`. If nothing is, have the client wait for what comes next."""
+        messages = self.room.newer_than(number(after[0])) if after else ()
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         if not messages:
             headers |= {"Grip-Hold": "response", "Grip-Channel": CHANNEL, "Grip-Timeout": "25"}
@@ -145,8 +144,8 @@ class Handler(BaseHTTPRequestHandler):
         """Take a message and publish it."""
         body = self.read_body()
         if self.path != "/messages":
-            return self.answer(404, "Messages go to /messages.\n")
-        if len(body) > LONGEST_BODY:
+            return self.answer(404, PATHS)
+        if body is None:
             return self.answer(413, f"Too long: a message may have {LONGEST_BODY} bytes.\n")
         try:
             text = json.loads(body)["text"].strip()
@@ -155,19 +154,24 @@ class Handler(BaseHTTPRequestHandler):
         if not text:
             return self.answer(400, "The message is empty.\n")
         try:
-            message = self.server.room.say(text)
+            message = self.room.say(text)
         except (OSError, HTTPException) as error:
-            return self.answer(502, f"Holdfast did not take the message: {error}\n")
+            return self.answer(502, f"The message is kept, but was not pushed. Publish port: {error}\n")
         return self.answer(201, json.dumps(asdict(message)) + "\n", {"Content-Type": "application/json"})
 
-    def read_body(self) -> bytes:
-        """Read the body to its end, but return no more of it than shows that it is too long."""
+    def read_body(self) -> bytes | None:
+        """Read the body, all of it, so that its rest is not taken for the next request. None if it is too long."""
+        if "Transfer-Encoding" in self.headers:  # from Holdfast, a body of more than 100,000 bytes
+            while size := int(self.rfile.readline() or b"0", 16):
+                self.rfile.read(size + 2)
+            self.rfile.readline()
+            return None
         length = number(self.headers.get("Content-Length", ""))
-        body = self.rfile.read(min(length, LONGEST_BODY + 1))
-        left = length - len(body)
-        while left and (piece := self.rfile.read(min(left, LONGEST_BODY))):
-            left -= len(piece)
-        return body
+        if length <= LONGEST_BODY:
+            return self.rfile.read(length)
+        while length and (piece := self.rfile.read(min(length, LONGEST_BODY))):
+            length -= len(piece)
+        return None
 
     def answer(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         """Send one whole answer."""
@@ -192,19 +196,18 @@ def number(text: str) -> int:
 def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description="The demo backend, to be put behind Holdfast.")
-    parser.add_argument("address", nargs="?", default="127.0.0.1:8000", help="[HOST:]PORT to listen on (%(default)s)")
+    parser.add_argument("port", nargs="?", type=int, default=8000, help="port of 127.0.0.1 (%(default)s)")
     parser.add_argument("--publish", metavar="URL", default="http://127.0.0.1:5561", help="publish port (%(default)s)")
     options = parser.parse_args()
-    host, _, port = options.address.rpartition(":")
+    Handler.room = Room(options.publish)
     try:
-        backend = Backend((host or "127.0.0.1", int(port)), Room(options.publish))
-    except (OSError, OverflowError, ValueError) as error:
-        sys.exit(f"demo backend: cannot listen on {options.address}: {error}")
-    print(f"The demo backend listens on {host or '127.0.0.1'}:{backend.server_port}", flush=True)
-    try:
-        backend.serve_forever()
-    except KeyboardInterrupt:
-        print()
+        server = Server(("127.0.0.1", options.port), Handler)
+    except (OSError, OverflowError) as error:
+        sys.exit(f"demo backend: cannot listen on port {options.port}: {error}")
+    sys.stdout.write(f"demo backend: listening on 127.0.0.1:{server.server_port}\n")
+    sys.stdout.flush()  # run.py waits for it
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
 
 
 if __name__ == "__main__":

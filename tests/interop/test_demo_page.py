@@ -1,0 +1,43 @@
+"""The demo's page in a real browser: what its user types comes back by both ways, and a lost connection comes back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import requests
+
+from tests.interop.grip_site import TIMEOUT
+from tests.interop.program import LOOPBACK, NODE_FOLDER, Program, free_ports, installed, node
+
+_ROOT = Path(__file__).parents[2]
+
+
+def test_a_message_shows_up_in_both_panels_and_the_page_comes_back_after_a_restart(tmp_path: Path) -> None:
+    listen, publish = free_ports(2)
+    url = f"http://{LOOPBACK}:{listen}"
+    sent = ["grüße ✓", '<img src="" onerror="alert(1)">']
+    command = [node(), str(NODE_FOLDER / "demo_page.mjs"), url, installed("chromium", "Debian's chromium")]
+    with ExitStack() as stack:
+        with start_demo(listen, publish) as demo:
+            demo.await_port(listen)
+            command += [str(tmp_path / "page.png"), *sent, "--", "back again"]
+            browser = stack.enter_context(Program("browser", command))
+            assert browser.line() == "live"
+            assert [browser.line() for _ in sent] == sent
+        assert browser.line() == "reconnecting"
+        with start_demo(listen, publish) as demo:
+            demo.await_port(listen)
+            assert browser.line() == "live"
+            said = requests.post(f"{url}/messages", json.dumps({"text": "back again"}), timeout=TIMEOUT)
+            assert said.status_code == 201
+            assert browser.line() == "back again"
+            assert browser.await_end() == 0
+
+
+def start_demo(listen: int, publish: int) -> Program:
+    command = [sys.executable, str(_ROOT / "examples/demo/run.py")]
+    command += ["--listen", f"{LOOPBACK}:{listen}", "--publish", f"{LOOPBACK}:{publish}"]
+    return Program("demo", command, env={"PYTHONPATH": str(_ROOT)})
