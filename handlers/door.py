@@ -21,8 +21,8 @@ class Door(Protocol):
         """Serve HTTP on `transport` again, beginning with the bytes that came while it was held."""
         ...
 
-    def retry(self, transport: asyncio.Transport, kept: bytes, request: object, *, is_behind: bool) -> None:
-        """Send `request`, the opaque value given at hold time, to the backend again for this client."""
+    def retry(self, transport: asyncio.Transport, kept: bytes, request: bytes, *, is_behind: bool) -> None:
+        """Send `request`, the bytes given at hold time, to the backend again for this client."""
         ...
 
     def gone(self, transport: asyncio.Transport) -> None:

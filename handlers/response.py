@@ -20,7 +20,7 @@ share one encoding."""
 
 
 class ResponseSession(Session):
-    """One long poll. `answer` is the backend's, sent when the time is up; `request` is the door's, for a retry."""
+    """One long poll. `answer` is the backend's, for when the time is up; `request` the client's bytes, for a retry."""
 
     __slots__ = ("_form", "_request", "_timeout_answer")
 
@@ -34,7 +34,7 @@ class ResponseSession(Session):
         form: AnswerForm,
         answer: Answer,
         timeout: float,
-        request: object,
+        request: bytes,
     ) -> None:
         super().__init__(
             site=site, transport=transport, subscriptions=subscriptions, reusable=form.reusable, label=label

@@ -10,7 +10,7 @@ import logging
 import random as random_module
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
@@ -23,9 +23,9 @@ from handlers.session import Site
 from handlers.timers import Clock, LoopClock, TimerWheel
 from proxy.config import Settings
 from proxy.connection import ClientServer, ConnectionOptions
-from proxy.door import ClientDoor
 from proxy.drain import Drain
 from proxy.errors import SettingsError
+from proxy.exchange import Exchange
 from proxy.front import Front
 from proxy.holding import Holding
 from proxy.listening import listen, raise_file_limit
@@ -80,11 +80,11 @@ class App:
         self.clock: Clock = clock or LoopClock(asyncio.get_running_loop())
         self.counters = Counters()
         self.edge = Edge(clock=self.clock, counters=self.counters)
-        self._door = ClientDoor()
         self._notifier = Notifier(settings.notify_socket)
+        self.clients = self._make_clients()
         site = Site(
             index=self.edge,
-            door=self._door,
+            door=self.clients,
             clock=self.clock,
             wheel=TimerWheel(self.clock),
             counters=self.counters,
@@ -97,7 +97,7 @@ class App:
         self._router = make_router(settings)
         self._reloader = RoutesReloader(self._router, timers=self.clock, interval=settings.proxy.reload_interval)
         self._upstream = Upstream(settings=settings.proxy, clock=self.clock, counters=self.counters)
-        self.clients = self._make_clients(Holding(site=site, edge=self.edge, debug=settings.proxy.debug))
+        self._front = self._make_front(site)
         self._publishers = make_publishers(settings, broker, self.counters)
         self._drain = Drain(
             edge=self.edge,
@@ -152,30 +152,33 @@ class App:
         await self._publishers.stop()
         await self._upstream.close()
 
-    def _make_clients(self, holding: Holding) -> ClientServer:
+    def _make_clients(self) -> ClientServer:
         settings = self._settings.proxy
-        front = Front(
+        options = ConnectionOptions(
+            serve=self._serve,
+            limits=FramingLimits(head=settings.head_limit, headers=settings.header_limit),
+            keep_alive_timeout=settings.keep_alive_timeout,
+            clock=self.clock,
+            counters=self.counters,
+            log_from=self._settings.log.log_from,
+        )
+        return ClientServer(options)
+
+    def _serve(self, exchange: Exchange) -> Awaitable[None]:
+        # The front comes last: it holds connections, and what is held comes back to the server.
+        return self._front.serve(exchange)
+
+    def _make_front(self, site: Site) -> Front:
+        settings = self._settings.proxy
+        upstream_key = load_key(settings.upstream_key, "upstream_key")
+        return Front(
             router=self._router,
-            outgoing=Outgoing(
-                settings=settings, upstream_key=load_key(settings.upstream_key, "upstream_key"), clock=self.clock
-            ),
+            outgoing=Outgoing(settings=settings, upstream_key=upstream_key, clock=self.clock),
             upstream=self._upstream,
-            holding=holding,
+            holding=Holding(site=site, edge=self.edge),
             counters=self.counters,
             debug=settings.debug,
         )
-        server = ClientServer(
-            ConnectionOptions(
-                serve=front.serve,
-                limits=FramingLimits(head=settings.head_limit, headers=settings.header_limit),
-                keep_alive_timeout=settings.keep_alive_timeout,
-                clock=self.clock,
-                counters=self.counters,
-                log_from=self._settings.log.log_from,
-            )
-        )
-        self._door.server = server
-        return server
 
 
 def make_publishers(settings: Settings, broker: Broker, counters: Counters) -> PublishServer:

@@ -25,7 +25,7 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
 
-from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk
+from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk, header_values
 from proxy.errors import RequestBodyError
 from proxy.request_body import RequestBody
 
@@ -240,6 +240,7 @@ class BackendAnswer:
         self.status = message.code
         self.reason = message.reason.encode("utf-8", "surrogateescape")
         self.headers: Headers = message.raw_headers
+        self.length = read_length(self.headers)
         payload.on_eof(connection.finish)
 
     async def read(self) -> bytes:
@@ -266,3 +267,11 @@ def is_hostname(name: str) -> bool:
         return bool(name.encode("idna")) and not name.startswith(".")
     except UnicodeError:
         return False
+
+
+def read_length(headers: Headers) -> int | None:
+    """Return the length that headers announce, or None where the body is delimited otherwise (RFC 9112 section 6.3)."""
+    if header_values(headers, b"transfer-encoding"):
+        return None
+    values = header_values(headers, b"content-length")
+    return int(values[0]) if values else None

@@ -51,7 +51,10 @@ class ConnectionOptions:
 
 
 class ClientServer(Server):
-    """Makes a `ClientConnection` for each accepted socket, and again for each connection that was held."""
+    """Makes a `ClientConnection` for each accepted socket, and again for each connection that was held.
+
+    To held sessions it is the `handlers.door.Door`.
+    """
 
     def __init__(self, options: ConnectionOptions) -> None:
         super().__init__(take_turn, request_factory=make_turn, handler_cancellation=True)
@@ -85,8 +88,15 @@ class ClientServer(Server):
         """Make the protocol of a new connection."""
         return ClientConnection(self)
 
-    def adopt(self, transport: asyncio.Transport, data: bytes, *, is_retry: bool, is_behind: bool) -> None:
-        """Serve HTTP on a transport that was held; `data` are its first bytes (`is_behind`: see `Door`)."""
+    def take_back(self, transport: asyncio.Transport, kept: bytes, *, is_behind: bool) -> None:
+        """Serve HTTP on a held transport again, beginning with `kept` (`handlers.door.Door`)."""
+        self._adopt(transport, kept, is_retry=False, is_behind=is_behind)
+
+    def retry(self, transport: asyncio.Transport, kept: bytes, request: bytes, *, is_behind: bool) -> None:
+        """Serve the held request again, as bytes in front of those kept (`handlers.door.Door`)."""
+        self._adopt(transport, request + kept, is_retry=True, is_behind=is_behind)
+
+    def _adopt(self, transport: asyncio.Transport, data: bytes, *, is_retry: bool, is_behind: bool) -> None:
         connection = ClientConnection(self)
         connection.is_retry = is_retry
         transport.set_protocol(connection)
@@ -185,9 +195,10 @@ class ClientConnection(RequestHandler):
         self.connection_lost(None)
         return kept
 
-    def request_bytes(self) -> bytes:
-        """Return the current request, as bytes that parse to the same request again."""
-        return self._feed.request_bytes()
+    @property
+    def head_bytes(self) -> bytes:
+        """The head of the current request as it came."""
+        return self._feed.framer.head_bytes
 
     @property
     def is_refused(self) -> bool:
@@ -245,6 +256,7 @@ class Turn:
         return Exchange(
             connection=self.connection,
             head=head,
+            head_bytes=self.connection.head_bytes,
             body=RequestBody(self._payload.readany, length),
             peer=self.connection.peer,
             is_tls=self.connection.ssl_context is not None,
@@ -288,6 +300,11 @@ async def take_turn(turn: Any) -> Any:
         await connection.options.serve(exchange)
     except ConnectionError as error:
         log.debug("the client left: %s", error)
+        return Written(keep_alive=False)
+    except Exception:
+        # The root of the request's task: aiohttp would answer on its own, with a request object that is not its own.
+        log.exception("a request was not served")
+        exchange.abort()
         return Written(keep_alive=False)
     if connection.is_refused and not exchange.is_handed_over:
         await linger(connection)

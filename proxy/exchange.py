@@ -44,10 +44,6 @@ class ClientTransport(Protocol):
         """Let go of the transport, so that somebody else can become its protocol; return the bytes not begun."""
         ...
 
-    def request_bytes(self) -> bytes:
-        """Return the current request as it came, for sending it to the backend again."""
-        ...
-
 
 class Exchange:
     """One request and its answer. Used by one task; `hand_over` or the last write ends it."""
@@ -57,6 +53,7 @@ class Exchange:
         *,
         connection: ClientTransport,
         head: RequestHead,
+        head_bytes: bytes,
         body: RequestBody,
         peer: str,
         is_tls: bool,
@@ -73,6 +70,7 @@ class Exchange:
         self.status = 0
         self.size = 0
         self._connection = connection
+        self._head_bytes = head_bytes
         self._reusable = head.keep_alive
         self._is_chunked = False
         self._carries_body = True
@@ -169,15 +167,16 @@ class Exchange:
         if self._pending:
             self._connection.writable.write(self._pending)
             self._pending = b""
-        self.is_handed_over = True
         is_behind = self._connection.writing_paused
         session.attach(self._connection.detach(), is_behind=is_behind)
+        self.is_handed_over = True
         if self._connection.is_draining:
             session.drain()
 
     def request_bytes(self) -> bytes:
-        """Return the request as it came, for a retry."""
-        return self._connection.request_bytes()
+        """Return the request as bytes that parse to it again. Only for a body that is small and has been read."""
+        body = self.body.joined()
+        return self._head_bytes + (encode_chunk(body) + LAST_CHUNK if self.head.chunked else body)
 
 
 def refusal(status: int, text: str) -> bytes:

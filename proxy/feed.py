@@ -13,10 +13,8 @@ from typing import Protocol
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from handlers.protocol.http1 import LAST_CHUNK, encode_chunk
 from proxy.errors import RequestBodyError
 from proxy.protocol.framing import FramingLimits, RequestError, RequestFramer, RequestHead
-from proxy.request_body import REPLAY_LIMIT
 
 READ_BUFFER = 65_536
 """Bytes of a request body read ahead of a backend that takes them slowly; twice that is the most ever held."""
@@ -55,8 +53,6 @@ class Feed:
         self._owner = owner
         self._protocol = protocol
         self._payload: StreamReader | None = None
-        self._body: list[bytes] = []
-        self._body_size = 0
         self._goes_on = False
         self.is_answered = False
         self.is_refused = False
@@ -83,14 +79,6 @@ class Feed:
         if self.framer.is_complete:
             self._owner.take_messages(self._next())
 
-    def request_bytes(self) -> bytes:
-        """Return head and body of the current request. Only for bodies within REPLAY_LIMIT."""
-        body = b"".join(self._body)
-        head = self.framer.head
-        if head is not None and head.chunked:
-            body = encode_chunk(body) + LAST_CHUNK
-        return self.framer.head_bytes + body
-
     def end_body(self) -> None:
         """Call the current request's body complete, however it stands."""
         if self._payload is not None and not self._payload.is_eof():
@@ -110,8 +98,6 @@ class Feed:
     def _next(self) -> list[Message]:
         self._goes_on = self.is_answered = False
         self._payload = None
-        self._body.clear()
-        self._body_size = 0
         messages = self._step(self.framer.next)
         if self.framer.kept <= KEPT_LIMIT:
             self._owner.resume_for_kept()
@@ -137,11 +123,6 @@ class Feed:
 
     def _fill(self, payload: StreamReader, data: bytes) -> None:
         if data:
-            self._body_size += len(data)
-            if self._body_size <= REPLAY_LIMIT:
-                self._body.append(data)
-            else:
-                self._body.clear()
             payload.feed_data(data)
         if self.framer.is_complete and not payload.is_eof():
             payload.feed_eof()

@@ -12,19 +12,18 @@ import logging
 from handlers.counters import Counters
 from handlers.errors import InstructError
 from handlers.protocol.grip import is_grip
-from handlers.protocol.http1 import header_values
 from proxy.backend import AnswerTruncated, BackendAnswer
+from proxy.builtin_target import answer_test
 from proxy.errors import RequestBodyError, UnreachableError, UpstreamError
 from proxy.exchange import Exchange
-from proxy.holding import GripAnswer, Holding
-from proxy.log import AccessRecord, Outcome, log_access
-from proxy.outgoing import Incoming, Outgoing
+from proxy.flow import Flow, log_request
+from proxy.holding import Holding
+from proxy.outgoing import Outgoing
 from proxy.protocol.headers import response_headers
 from proxy.protocol.matching import host_of
 from proxy.protocol.route import Proto, Target, TargetKind
-from proxy.router import LoadedRoute, Router
-from proxy.test_target import answer_test
-from proxy.upstream import Reached, Upstream
+from proxy.router import Router
+from proxy.upstream import Upstream
 
 log = logging.getLogger("holdfast.front")
 
@@ -57,92 +56,84 @@ class Front:
         self._debug = debug
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request, or hold its connection. Raises CancelledError when the client goes meanwhile."""
+        """Answer one request, or hold its connection.
+
+        Raises CancelledError or ConnectionError when the client goes meanwhile.
+        """
         self._counters.requests += 1
         incoming = self._outgoing.read(exchange)
         loaded = self._router.select(
             host=host_of(incoming.authority.decode("latin-1")),
-            proto=Proto.WS if exchange.head.upgrade == b"websocket" else Proto.HTTP,
+            proto=Proto.WS if exchange.head.is_websocket else Proto.HTTP,
             ssl=incoming.is_tls,
             path=incoming.path,
         )
-        story = Story(exchange, incoming, loaded)
-        try:
-            await self._serve(exchange, incoming, loaded, story)
-        except UpstreamError as error:
-            self._fail_upstream(exchange, error, loaded)
-        except InstructError as error:
-            self._fail_instruct(exchange, error, loaded, story)
-        except RequestBodyError as error:
-            self._counters.requests_refused += 1
-            self._fail(exchange, 400, error.text)
-        except AnswerTruncated as error:
-            self._counters.backend_truncated += 1
-            log.warning("%s: the backend ended in the middle of its answer: %s", story.uri, error)
-            self._fail(exchange, 502, BAD_GATEWAY)
-        except (ConnectionError, asyncio.CancelledError):
-            self._counters.requests_abandoned += 1
-            raise
-        except Exception:
-            log.exception("%s: internal error", story.uri)
-            self._fail(exchange, 500, BROKEN)
-        finally:
-            story.tell()
-
-    async def _serve(self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute | None, story: Story) -> None:
         if loaded is None:
             self._counters.requests_unrouted += 1
             exchange.answer_text(502, NO_ROUTE)
-        elif exchange.head.upgrade == b"websocket":
-            self._refuse_unsupported(exchange, story, NO_WEBSOCKETS)
-        else:
-            await self._try_targets(exchange, incoming, loaded, story)
+            log_request(exchange, incoming)
+            return
+        shows_reasons = self._debug or loaded.route.debug
+        flow = Flow(exchange=exchange, incoming=incoming, loaded=loaded, shows_reasons=shows_reasons)
+        try:
+            await self._serve_or_fail(flow)
+        except (ConnectionError, asyncio.CancelledError):
+            self._counters.requests_abandoned += 1
+            raise
+        finally:
+            log_request(exchange, incoming, route_id=flow.route.id, target=flow.target.name if flow.target else "")
 
-    async def _try_targets(self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute, story: Story) -> None:
-        """Forward to the route's backends; `test`, which never fails, ends the list wherever it stands."""
-        targets = loaded.route.targets
-        test = next((target for target in targets if target.kind is TargetKind.TEST), None)
-        if test is not None:
-            targets = targets[: targets.index(test)]
-        hosts = tuple(target for target in targets if target.kind is TargetKind.HOST)
+    async def _serve_or_fail(self, flow: Flow) -> None:
+        try:
+            await self._serve(flow)
+        except UpstreamError as error:
+            self._fail_upstream(flow, error)
+        except InstructError as error:
+            self._fail_instruct(flow, error)
+        except RequestBodyError as error:
+            self._counters.requests_refused += 1
+            fail(flow.exchange, 400, error.text)
+        except AnswerTruncated as error:
+            self._counters.backend_truncated += 1
+            log.warning("%s: the backend ended in the middle of its answer: %s", flow.uri, error)
+            fail(flow.exchange, 502, BAD_GATEWAY)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("%s: internal error", flow.uri)
+            fail(flow.exchange, 500, BROKEN)
+
+    async def _serve(self, flow: Flow) -> None:
+        """Forward to the route's backends; `test`, which never fails, ends their list wherever it stands."""
+        if flow.exchange.head.is_websocket:
+            self._refuse_unsupported(flow, NO_WEBSOCKETS)
+            return
+        hosts, test = split_targets(flow.route.targets)
         try:
             if hosts:
-                await self._forward(exchange, incoming, loaded, hosts, story)
+                await self._forward(flow, hosts)
                 return
         except UnreachableError:
             if test is None:
                 raise
-        if test is not None:
-            story.target = test.name
-            answer = answer_test(path=incoming.path, route=loaded.route, target=test)
-            await self._holding.obey(exchange, incoming, loaded, answer)
+        if test is None:
+            self._refuse_unsupported(flow, NO_ZHTTP)
         else:
-            self._refuse_unsupported(exchange, story, NO_ZHTTP)
+            flow.target = test
+            await self._holding.obey(flow, answer_test(flow.incoming.path, flow.route))
 
-    def _refuse_unsupported(self, exchange: Exchange, story: Story, text: str) -> None:
-        self._counters.requests_unsupported += 1
-        log.warning("%s: %s", story.uri, text)
-        exchange.answer_text(501, text)
-
-    async def _forward(
-        self,
-        exchange: Exchange,
-        incoming: Incoming,
-        loaded: LoadedRoute,
-        targets: tuple[Target, ...],
-        story: Story,
-    ) -> None:
-        if exchange.head.expects_continue:
-            exchange.send_continue()
-        request = self._outgoing.write(exchange, incoming, loaded)
+    async def _forward(self, flow: Flow, targets: tuple[Target, ...]) -> None:
+        if flow.exchange.head.expects_continue:
+            flow.exchange.send_continue()
+        request = self._outgoing.write(flow.exchange, flow.incoming, flow.loaded)
         reached = await self._upstream.send(targets, request)
-        story.target = reached.target.name
+        flow.target = reached.target
         try:
-            speaks_grip = not loaded.route.no_grip and not incoming.is_trusted
+            speaks_grip = not flow.route.no_grip and not flow.incoming.is_trusted
             if speaks_grip and is_grip(reached.answer.headers):
-                await self._holding.obey(exchange, incoming, loaded, grip_answer(reached))
+                await self._holding.obey(flow, reached.answer)
             else:
-                await self._relay(exchange, reached.answer, speaks_grip=speaks_grip)
+                await self._relay(flow.exchange, reached.answer, speaks_grip=speaks_grip)
         finally:
             reached.answer.close()
 
@@ -151,7 +142,7 @@ class Front:
             status=answer.status,
             reason=answer.reason,
             headers=response_headers(answer.headers, grip=speaks_grip, keep_length=False),
-            length=content_length(answer),
+            length=answer.length,
         )
         if not answer.has_body_waiting:
             exchange.flush_head()
@@ -159,100 +150,40 @@ class Front:
             await exchange.write(data)
         exchange.end()
 
-    def _fail_upstream(self, exchange: Exchange, error: UpstreamError, loaded: LoadedRoute | None) -> None:
-        if error.status == 504:
+    def _refuse_unsupported(self, flow: Flow, text: str) -> None:
+        self._counters.requests_unsupported += 1
+        log.warning("%s: %s", flow.uri, text)
+        flow.exchange.answer_text(501, text)
+
+    def _fail_upstream(self, flow: Flow, error: UpstreamError) -> None:
+        is_timeout = error.status == 504
+        if is_timeout:
             self._counters.backend_timeouts += 1
         else:
             self._counters.backend_failures += 1
         log.warning("%s", error)
-        text = GATEWAY_TIMEOUT if error.status == 504 else BAD_GATEWAY
-        shown = error.is_public and self._shows_reasons(loaded)
-        self._fail(exchange, error.status, error.detail if shown else text)
+        text = GATEWAY_TIMEOUT if is_timeout else BAD_GATEWAY
+        fail(flow.exchange, error.status, error.detail if error.is_public and flow.shows_reasons else text)
 
-    def _fail_instruct(
-        self, exchange: Exchange, error: InstructError, loaded: LoadedRoute | None, story: Story
-    ) -> None:
+    def _fail_instruct(self, flow: Flow, error: InstructError) -> None:
         self._counters.instructs_refused += 1
-        log.warning("%s: instruct refused: %s", story.uri, error)
+        log.warning("%s: instruct refused: %s", flow.uri, error)
         detail = f"Failed to parse accept instructions: {error}"
-        self._fail(exchange, 502, detail if self._shows_reasons(loaded) else BAD_GATEWAY)
-
-    def _shows_reasons(self, loaded: LoadedRoute | None) -> bool:
-        return self._debug or (loaded is not None and loaded.route.debug)
-
-    def _fail(self, exchange: Exchange, status: int, text: str) -> None:
-        if exchange.is_handed_over:
-            return
-        if exchange.is_begun:
-            exchange.abort()
-        else:
-            exchange.answer_text(status, text)
+        fail(flow.exchange, 502, detail if flow.shows_reasons else BAD_GATEWAY)
 
 
-class Story:
-    """What is said of a request in the log, once, when it is over."""
-
-    def __init__(self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute | None) -> None:
-        self._exchange = exchange
-        self._incoming = incoming
-        self._route_id = loaded.route.id if loaded else ""
-        self.target = ""
-
-    @property
-    def uri(self) -> str:
-        """The request's URI, as text."""
-        return self._incoming.uri
-
-    def tell(self) -> None:
-        """Write the request's log line."""
-        exchange = self._exchange
-        log_access(
-            AccessRecord(
-                method=exchange.head.method.decode("latin-1"),
-                uri=self.uri,
-                outcome=outcome(exchange),
-                target=self.target,
-                client=self._incoming.client,
-                referer=first_text(exchange, b"referer"),
-                route_id=self._route_id,
-                code=exchange.status,
-                size=exchange.size,
-                retry=exchange.is_retry,
-                user_agent=first_text(exchange, b"user-agent"),
-            )
-        )
-
-
-def grip_answer(reached: Reached) -> GripAnswer:
-    """Return a backend's answer as `Holding` takes it."""
-    answer = reached.answer
-    return GripAnswer(
-        target=reached.target,
-        status=answer.status,
-        reason=answer.reason,
-        headers=answer.headers,
-        length=content_length(answer),
-        is_waiting=not answer.has_body_waiting,
-        read=answer.read,
-    )
-
-
-def content_length(answer: BackendAnswer) -> int | None:
-    """Return the length the backend announced, unless its body is delimited otherwise."""
-    if header_values(answer.headers, b"transfer-encoding"):
-        return None
-    values = header_values(answer.headers, b"content-length")
-    return int(values[0]) if values else None
-
-
-def outcome(exchange: Exchange) -> Outcome:
-    """Say how the request ended."""
+def fail(exchange: Exchange, status: int, text: str) -> None:
+    """Answer with an error, or cut an answer that has begun. Raises ConnectionResetError when the client is gone."""
     if exchange.is_handed_over:
-        return Outcome.ACCEPTED
-    return Outcome.ANSWERED if exchange.is_ended else Outcome.FAILED
+        return
+    if exchange.is_begun:
+        exchange.abort()
+    else:
+        exchange.answer_text(status, text)
 
 
-def first_text(exchange: Exchange, name: bytes) -> str:
-    """Return a header of the client as text, empty when it has none."""
-    values = header_values(exchange.head.headers, name)
-    return values[0].decode("utf-8", "surrogateescape") if values else ""
+def split_targets(targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], Target | None]:
+    """Return the backends before the first `test` target, and that target, if there is one."""
+    test = next((target for target in targets if target.kind is TargetKind.TEST), None)
+    before = targets if test is None else targets[: targets.index(test)]
+    return tuple(target for target in before if target.kind is TargetKind.HOST), test

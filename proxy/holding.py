@@ -7,136 +7,171 @@ first byte of its head is written, so nothing published after the client sees it
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from handlers.edge import Edge
 from handlers.protocol.answers import Answer
-from handlers.protocol.grip import is_instruct_body, parse_instruct
+from handlers.protocol.grip import is_grip, is_instruct_body, parse_instruct
 from handlers.protocol.http1 import Headers, has_body
 from handlers.protocol.instruct import HoldMode, Instruct
 from handlers.protocol.subscribing import Subscription, subscribing
 from handlers.response import ResponseSession
 from handlers.session import Site
 from handlers.stream import StreamSession
-from proxy.errors import UpstreamError
-from proxy.exchange import Exchange
-from proxy.outgoing import Incoming
-from proxy.protocol.route import Target
-from proxy.router import LoadedRoute
+from proxy.deadline import Deadline
+from proxy.errors import RequestBodyError, UpstreamError
+from proxy.flow import Flow
 
 log = logging.getLogger("holdfast.hold")
 
 REQUEST_TOO_LARGE = "Request too large to accept GRIP instruct."
+REQUEST_TOO_SLOW = "Request body took too long to accept GRIP instruct."
 HELD_BODY_LIMIT = 100_000
 """Bytes of a body that has to be kept: a long poll's timeout answer, or an `application/grip-instruct` body."""
+REST_SECONDS = 60.0
+"""How long the rest of a request's body may take once the backend has asked for a hold without waiting for it."""
+
+
+class HeldAnswer(Protocol):
+    """An answer that may carry an instruct: a backend's, or that of the `test` target."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        ...
+
+    @property
+    def reason(self) -> bytes:
+        """The reason phrase; may be empty."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """The headers as they came."""
+        ...
+
+    @property
+    def length(self) -> int | None:
+        """The length of the body in bytes, or None where the answer does not say."""
+        ...
+
+    @property
+    def has_body_waiting(self) -> bool:
+        """Whether reading the body will not wait."""
+        ...
+
+    async def read(self) -> bytes:
+        """Return the next bytes of the body, empty at its end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GripAnswer:
-    """An answer that carries an instruct.
+class Asked:
+    """A request on its way, the answer it got, and what that asks for."""
 
-    `read` returns the next bytes of its body, empty at the end; `is_waiting` says that it will have to wait for them.
-    """
-
-    target: Target
-    status: int
-    reason: bytes
-    headers: Headers
-    length: int | None
-    is_waiting: bool
-    read: Callable[[], Awaitable[bytes]]
+    flow: Flow
+    answer: HeldAnswer
+    instruct: Instruct
 
 
 class Holding:
     """Turns instructs into answers and sessions."""
 
-    def __init__(self, *, site: Site, edge: Edge, debug: bool) -> None:
+    def __init__(self, *, site: Site, edge: Edge) -> None:
         self._site = site
         self._edge = edge
-        self._debug = debug
         self._told: set[str] = set()
 
-    async def obey(self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute, answer: GripAnswer) -> None:
+    async def obey(self, flow: Flow, answer: HeldAnswer) -> None:
         """Do what the answer's instruct says. Raises InstructError when it cannot be obeyed."""
-        if not await exchange.body.read_small():
+        if is_grip(answer.headers) and not await self._read_request(flow):
             self._site.counters.requests_unsupported += 1
-            log.warning("%s: %s", incoming.uri, REQUEST_TOO_LARGE)
-            exchange.answer_text(400, REQUEST_TOO_LARGE)
+            log.warning("%s: %s", flow.uri, REQUEST_TOO_LARGE)
+            flow.exchange.answer_text(400, REQUEST_TOO_LARGE)
             return
-        body = await read_limited(answer) if is_instruct_body(answer.headers) else None
+        body = await read_limited(flow, answer) if is_instruct_body(answer.headers) else None
         instruct = parse_instruct(status=answer.status, reason=answer.reason, headers=answer.headers, body=body)
-        self._tell_unsupported(incoming, instruct)
+        self._tell_unsupported(flow, instruct)
+        asked = Asked(flow=flow, answer=answer, instruct=instruct)
         if instruct.hold is HoldMode.RESPONSE:
-            await self._hold_response(exchange, incoming, loaded, answer, instruct)
-        elif instruct.hold is HoldMode.STREAM and has_body(method=exchange.head.method, status=instruct.status):
-            await self._hold_stream(exchange, incoming, loaded, answer, instruct)
+            await self._hold_response(asked)
+        elif instruct.hold is HoldMode.STREAM and has_body(method=flow.exchange.head.method, status=instruct.status):
+            await self._hold_stream(asked)
         else:
-            await self._answer(exchange, answer, instruct)
+            await self._answer(asked)
 
-    async def _answer(self, exchange: Exchange, answer: GripAnswer, instruct: Instruct) -> None:
-        length = answer.length if instruct.body is None else len(instruct.body)
+    async def _read_request(self, flow: Flow) -> bool:
+        """Read what is left of the request's body, since the request may have to be sent again; say if it is small."""
+        try:
+            async with Deadline(self._site.clock, REST_SECONDS):
+                return await flow.exchange.body.read_small()
+        except TimeoutError as error:
+            raise RequestBodyError(REQUEST_TOO_SLOW) from error
+
+    async def _answer(self, asked: Asked) -> None:
+        instruct, exchange = asked.instruct, asked.flow.exchange
+        length = asked.answer.length if instruct.body is None else len(instruct.body)
         if instruct.hold is HoldMode.STREAM:
             length = None  # a HEAD request is told of the stream that a GET would get
         exchange.begin(status=instruct.status, reason=instruct.reason, headers=instruct.headers, length=length)
-        async for data in body_of(answer, instruct):
+        async for data in body_of(asked):
             await exchange.write(data)
         exchange.end()
 
-    async def _hold_stream(
-        self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute, answer: GripAnswer, instruct: Instruct
-    ) -> None:
+    async def _hold_stream(self, asked: Asked) -> None:
+        flow, instruct, exchange = asked.flow, asked.instruct, asked.flow.exchange
         unlinked = next((channel for channel in instruct.channels if channel.prev_id is not None), None)
         if unlinked is not None and instruct.next_link is None:
-            reason = f"channel '{unlinked.name}' specifies prev-id, but no next link found"
-            await self._refuse_stream(exchange, loaded, answer, instruct, reason)
+            await self._end_stream(asked, f"channel '{unlinked.name}' specifies prev-id, but no next link found")
             return
         form = exchange.form
         session = StreamSession(
             site=self._site,
             transport=exchange.transport,
-            subscriptions=self._subscriptions(incoming, loaded, answer.target, instruct),
+            subscriptions=self._subscribe(asked),
             reusable=form.reusable and form.version == b"1.1",
-            label=incoming.uri,
+            label=flow.uri,
             chunked=form.version == b"1.1",
-            debug=self._debug or loaded.route.debug,
+            debug=flow.shows_reasons,
             keep_alive=instruct.keep_alive,
         )
         self._edge.join(session)
         try:
             exchange.begin(status=instruct.status, reason=instruct.reason, headers=instruct.headers, length=None)
-            if answer.is_waiting and instruct.body is None:
+            if instruct.body is None and not asked.answer.has_body_waiting:
                 exchange.flush_head()
-            async for data in body_of(answer, instruct):
+            async for data in body_of(asked):
                 await exchange.write(data)
             exchange.hand_over(session)
         except BaseException:
             session.leave()
             raise
 
-    async def _refuse_stream(
-        self, exchange: Exchange, loaded: LoadedRoute, answer: GripAnswer, instruct: Instruct, reason: str
-    ) -> None:
+    async def _end_stream(self, asked: Asked, reason: str) -> None:
         # As Pushpin does: the body is sent and the answer ends, since nothing could ever be recovered.
+        flow = asked.flow
         self._site.counters.instructs_refused += 1
-        log.warning("stream refused: %s", reason)
-        body = await read_limited(answer) if instruct.body is None else instruct.body
-        if self._debug or loaded.route.debug:
-            body += f"\n\n{reason}\n".encode("utf-8", "surrogateescape")
-        exchange.answer(Answer(status=instruct.status, reason=instruct.reason, headers=instruct.headers, body=body))
+        log.warning("%s: stream ended: %s", flow.uri, reason)
+        answer = await whole_answer(asked)
+        if flow.shows_reasons:
+            reason_text = f"\n\n{reason}\n".encode("utf-8", "surrogateescape")
+            answer = Answer(
+                status=answer.status, reason=answer.reason, headers=answer.headers, body=answer.body + reason_text
+            )
+        flow.exchange.answer(answer)
 
-    async def _hold_response(
-        self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute, answer: GripAnswer, instruct: Instruct
-    ) -> None:
-        body = await read_limited(answer) if instruct.body is None else instruct.body
+    async def _hold_response(self, asked: Asked) -> None:
+        exchange = asked.flow.exchange
         session = ResponseSession(
             site=self._site,
             transport=exchange.transport,
-            subscriptions=self._subscriptions(incoming, loaded, answer.target, instruct),
-            label=incoming.uri,
+            subscriptions=self._subscribe(asked),
+            label=asked.flow.uri,
             form=exchange.form,
-            answer=Answer(status=instruct.status, reason=instruct.reason, headers=instruct.headers, body=body),
-            timeout=instruct.timeout,
+            answer=await whole_answer(asked),
+            timeout=asked.instruct.timeout,
             request=exchange.request_bytes(),
         )
         self._edge.join(session)
@@ -146,21 +181,22 @@ class Holding:
             session.leave()
             raise
 
-    def _subscriptions(
-        self, incoming: Incoming, loaded: LoadedRoute, target: Target, instruct: Instruct
-    ) -> tuple[Subscription, ...]:
+    def _subscribe(self, asked: Asked) -> tuple[Subscription, ...]:
+        flow = asked.flow
         limit = self._site.settings.subscription_limit
-        found = subscribing(instruct.channels, prefix=loaded.route.prefix, implicit=target.subs, limit=limit)
+        implicit = flow.target.subs if flow.target else ()
+        found = subscribing(asked.instruct.channels, prefix=flow.route.prefix, implicit=implicit, limit=limit)
         if found.refused:
             self._site.counters.channels_over_limit += len(found.refused)
             names = ", ".join(found.refused)
-            log.warning("%s: not subscribed, over subscription_limit=%d: %s", incoming.uri, limit, names)
+            log.warning("%s: not subscribed, over subscription_limit=%d: %s", flow.uri, limit, names)
         if log.isEnabledFor(logging.INFO):
+            retry = " retry" if flow.exchange.is_retry else ""
             for subscription in found.subscriptions:
-                log.info("subscribe %s channel=%s", incoming.uri, subscription.channel)
+                log.info("subscribe %s channel=%s%s", flow.uri, subscription.channel, retry)
         return found.subscriptions
 
-    def _tell_unsupported(self, incoming: Incoming, instruct: Instruct) -> None:
+    def _tell_unsupported(self, flow: Flow, instruct: Instruct) -> None:
         parts = {
             "Grip-Link rel=next": instruct.next_link is not None,
             "Grip-Link rel=gone": instruct.gone_link is not None,
@@ -171,25 +207,33 @@ class Holding:
         for name, is_used in parts.items():
             if is_used and name not in self._told:
                 self._told.add(name)
-                log.warning("%s: not supported yet, has no effect: %s (said once)", incoming.uri, name)
+                log.warning("%s: not supported yet, has no effect: %s (said once)", flow.uri, name)
 
 
-async def body_of(answer: GripAnswer, instruct: Instruct) -> AsyncIterator[bytes]:
+async def body_of(asked: Asked) -> AsyncIterator[bytes]:
     """Yield the body the client is to get: the instruct's, or the backend's as it comes."""
-    if instruct.body is not None:
-        if instruct.body:
-            yield instruct.body
+    if asked.instruct.body is not None:
+        if asked.instruct.body:
+            yield asked.instruct.body
         return
-    while data := await answer.read():
+    while data := await asked.answer.read():
         yield data
 
 
-async def read_limited(answer: GripAnswer) -> bytes:
+async def whole_answer(asked: Asked) -> Answer:
+    """Return what the client is to get, its body read whole. Raises UpstreamError (502) beyond HELD_BODY_LIMIT."""
+    instruct = asked.instruct
+    body = await read_limited(asked.flow, asked.answer) if instruct.body is None else instruct.body
+    return Answer(status=instruct.status, reason=instruct.reason, headers=instruct.headers, body=body)
+
+
+async def read_limited(flow: Flow, answer: HeldAnswer) -> bytes:
     """Read a body that has to be kept whole. Raises UpstreamError (502) beyond HELD_BODY_LIMIT."""
     body = bytearray()
     while data := await answer.read():
         body += data
         if len(body) > HELD_BODY_LIMIT:
-            detail = f"GRIP instruct response too large from {answer.target.name}"
+            target = flow.target.name if flow.target else ""
+            detail = f"GRIP instruct response too large from {target}"
             raise UpstreamError(status=502, detail=detail, is_public=True)
     return bytes(body)

@@ -49,6 +49,10 @@ class RequestBody:
             await self._read_after(self._count)
         return self.is_replayable
 
+    def joined(self) -> bytes:
+        """Return the whole body. Only after `read_small` has said that it is here."""
+        return b"".join(self._pieces)
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body from its first byte on."""
         position = 0

@@ -58,6 +58,11 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """All header lines in order, values without the white space around them. None holds a CR, LF or NUL, nor any
     control character but HTAB inside a value."""
 
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the client asks for a WebSocket (RFC 6455 section 4.1)."""
+        return self.upgrade == b"websocket"
+
 
 _Fields = dict[bytes, bytes]
 

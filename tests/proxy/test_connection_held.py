@@ -247,6 +247,7 @@ async def test_of_a_held_request_nothing_remains(kind: str) -> None:
     """The contract with aiohttp: 500 held connections own no handler, parser, reader, writer or task of its."""
     async with running("* test") as app:
         before = census(*OF_A_REQUEST, *OF_AIOHTTP, "Task")
+        others = census("StreamSession", "ResponseSession")  # of tests before this one, not freed yet
         clients = [await client_of(app) for _ in range(500)]
         gc.disable()
         try:
@@ -263,7 +264,7 @@ async def test_of_a_held_request_nothing_remains(kind: str) -> None:
             for client in clients:
                 client.close()
         await until(lambda: not app.clients.open_transports)
-        assert census("StreamSession", "ResponseSession") == {}
+        assert census("StreamSession", "ResponseSession") <= others
 
 
 def head_of_a_stream() -> tuple[bytes, ...]:

@@ -52,9 +52,6 @@ class Connection:
     def detach(self) -> bytes:
         return b"kept"
 
-    def request_bytes(self) -> bytes:
-        return b"request"
-
 
 def head_of(version: bytes = b"1.1", method: bytes = b"GET", *lines: bytes) -> RequestHead:
     framer = RequestFramer(FramingLimits())
@@ -68,7 +65,13 @@ def exchange_of(head: RequestHead, connection: Connection, *, is_retry: bool = F
         return b""
 
     return Exchange(
-        connection=connection, head=head, body=RequestBody(read, 0), peer="", is_tls=False, is_retry=is_retry
+        connection=connection,
+        head=head,
+        head_bytes=b"",
+        body=RequestBody(read, 0),
+        peer="",
+        is_tls=False,
+        is_retry=is_retry,
     )
 
 
@@ -192,3 +195,41 @@ def test_a_refusal_closes() -> None:
     assert refusal(400, "bad") == (
         b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbad\n"
     )
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nsome words",
+        (
+            b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"4\r\nsome\r\n6;x\r\n words\r\n0\r\nA: b\r\n\r\n"
+        ),
+        b"POST /e HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ids=["no body", "length", "chunked", "chunked and empty"],
+)
+async def test_a_request_can_be_sent_again_as_bytes_that_mean_the_same(request_bytes: bytes) -> None:
+    first, again = RequestFramer(FramingLimits()), RequestFramer(FramingLimits())
+    body = first.receive(request_bytes + b"GET /next")
+    assert first.head is not None
+    pieces = [body, b""]
+
+    async def read() -> bytes:
+        return pieces.pop(0)
+
+    exchange = Exchange(
+        connection=Connection(),
+        head=first.head,
+        head_bytes=first.head_bytes,
+        body=RequestBody(read, None if first.head.chunked else len(body)),
+        peer="",
+        is_tls=False,
+        is_retry=False,
+    )
+    assert await exchange.body.read_small()
+    assert again.receive(exchange.request_bytes() + b"GET /next") == body
+    assert again.head == first.head
+    assert again.is_complete
+    assert again.take_kept() == b"GET /next"

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from proxy.errors import RequestBodyError
 from proxy.feed import KEPT_LIMIT, Feed, Message
 from proxy.protocol.framing import FramingLimits, RequestError, RequestFramer, RequestHead
-from proxy.request_body import REPLAY_LIMIT
 from tests.support.client import encode_request
 
 GET = encode_request("/")
@@ -75,28 +74,6 @@ async def test_a_request_comes_out_when_the_one_before_is_answered(splits: list[
     assert len(rig.targets) == 4
     assert await rig.owner.messages[1][1].readany() == b"some words"
     assert await rig.owner.messages[2][1].readany() == b"some"
-
-
-@pytest.mark.parametrize("request_bytes", [GET, POST, CHUNKED])
-async def test_a_request_can_be_sent_again_as_bytes_that_mean_the_same(request_bytes: bytes) -> None:
-    rig = Rig()
-    rig.give(request_bytes + GET)
-    again = Rig()
-    again.give(rig.feed.request_bytes() + GET)
-    assert again.targets == rig.targets
-    head = again.owner.messages[0][0]
-    assert isinstance(head, RequestHead)
-    assert head == rig.owner.messages[0][0]
-    body = b"".join(again.feed._body)  # noqa: SLF001
-    assert body == b"".join(rig.feed._body)  # noqa: SLF001
-    again.answer()
-    assert again.targets[1:] == [b"/"]
-
-
-async def test_a_body_that_is_too_large_to_send_again_is_not_kept() -> None:
-    rig = Rig()
-    rig.give(encode_request("/", method="POST", body=b"x" * (REPLAY_LIMIT + 1)))
-    assert rig.feed._body == []  # noqa: SLF001
 
 
 async def test_reading_stops_while_enough_is_kept_and_goes_on_after() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.builtin_target import answer_test
 from proxy.protocol.route import Route, Target, TargetKind
-from proxy.test_target import answer_test
 from tests.proxy.in_process import client_of, running, until
 from tests.support.client import encode_request
 from tests.support.publisher import publish, response_item, stream_item
@@ -30,7 +30,7 @@ def route_of(path_beg: bytes = b"") -> Route:
     ],
 )
 async def test_a_resource_has_its_answer(path: bytes, path_beg: bytes, status: int, body: bytes) -> None:
-    answer = answer_test(path=path, route=route_of(path_beg), target=TARGET)
+    answer = answer_test(path, route_of(path_beg))
     assert (answer.status, await answer.read(), await answer.read()) == (status, body, b"")
     assert answer.length == len(body)
 
@@ -47,7 +47,7 @@ async def test_a_resource_has_its_answer(path: bytes, path_beg: bytes, status: i
     ],
 )
 def test_a_hold_is_on_the_channels_of_the_query(query: bytes, channels: list[bytes]) -> None:
-    answer = answer_test(path=b"/stream" + query, route=route_of(), target=TARGET)
+    answer = answer_test(b"/stream" + query, route_of())
     assert [value for name, value in answer.headers if name == b"Grip-Channel"] == channels
 
 
