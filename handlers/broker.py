@@ -32,32 +32,34 @@ class Broker:
         """Deliver `items`; those whose id was already seen on their channel are dropped, counted and logged."""
         now = self._clock.now()
         for item in items:
-            if item.id is not None and self._recent.seen(item.channel, item.id, now):
+            if item.id is not None and self._recent.knows(item.channel, item.id, now):
                 self._counters.publications_duplicate += 1
                 log.info("publish channel=%s id=%s dropped: this id was published before", item.channel, item.id)
                 continue
             self._counters.publications += 1
             receivers = self._edge.deliver(item)
+            # Not before: where delivering failed, the publisher is told so, and must be able to try again.
+            if item.id is not None:
+                self._recent.remember(item.channel, item.id, now)
             log.info("publish channel=%s receivers=%d", item.channel, receivers)
 
 
 class RecentIds:
-    """Remembers (channel, id) for `ttl` seconds; 0 remembers nothing. One dictionary entry an id."""
+    """Remembers (channel, id) for `ttl` seconds; 0 remembers nothing."""
 
     def __init__(self, *, ttl: float) -> None:
         self._ttl = ttl
         self._known: set[tuple[Channel, ItemId]] = set()
         self._order: deque[tuple[float, tuple[Channel, ItemId]]] = deque()
 
-    def seen(self, channel: Channel, item_id: ItemId, now: float) -> bool:
-        """Say whether the id is known on the channel, and remember it from now on if it is not."""
-        if self._ttl <= 0:
-            return False
+    def knows(self, channel: Channel, item_id: ItemId, now: float) -> bool:
+        """Say whether the id is known on the channel."""
         while self._order and self._order[0][0] <= now:
             self._known.discard(self._order.popleft()[1])
-        key = (channel, item_id)
-        if key in self._known:
-            return True
-        self._known.add(key)
-        self._order.append((now + self._ttl, key))
-        return False
+        return (channel, item_id) in self._known
+
+    def remember(self, channel: Channel, item_id: ItemId, now: float) -> None:
+        """Know the id, which is not known yet, from now on."""
+        if self._ttl > 0:
+            self._known.add((channel, item_id))
+            self._order.append((now + self._ttl, (channel, item_id)))

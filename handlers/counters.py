@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the process started, except the two `sessions_*` that say how many are held now."""
+    """Totals since the process started, except `sessions_stream` and `sessions_response`: how many are held now."""
 
     requests: int = 0
     """Requests received from clients."""
@@ -63,5 +63,9 @@ class Counters:
     """Held connections ended because the process was told to stop."""
     retries: int = 0
     """Long polls whose request was sent to the backend again."""
+    connections_refused: int = 0
+    """Clients cut as they came, because as many are connected as open files allow."""
+    clients_vanished: int = 0
+    """Held connections lost because the client acknowledged nothing for `hold.user_timeout`."""
     connections_cut: int = 0
     """Connections cut because they took longer than `proxy.drain_timeout` when the process was told to stop."""

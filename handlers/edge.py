@@ -8,21 +8,21 @@ leave (or be cut, or be given back and held again) in the middle of a delivery w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Set
-from functools import partial
-from typing import Generic, TypeVar
+from collections.abc import Set
+from typing import Any, Generic, TypeVar, assert_never
 
 from handlers.counters import Counters
 from handlers.protocol.http1 import encode_chunk
 from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item
 from handlers.protocol.names import Channel
 from handlers.response import Encoded, ResponseSession
-from handlers.session import Session
+from handlers.session import Session, failed, guarded
 from handlers.stream import StreamSession
 from handlers.timers import Clock
 
 log = logging.getLogger("holdfast.edge")
 
+Held = StreamSession | ResponseSession
 S = TypeVar("S", bound=Session)
 Filters = tuple[str, ...]
 
@@ -82,7 +82,7 @@ class Edge:
         """Every session held now: a live view, to be copied before a walk on which sessions end."""
         return self._sessions
 
-    def join(self, session: StreamSession | ResponseSession) -> None:
+    def join(self, session: Held) -> None:
         """Put `session` on the channels of its subscriptions; from here on it receives."""
         self._sessions.add(session)
         self._counters.sessions_opened += 1
@@ -91,25 +91,20 @@ class Edge:
             rows = self._channels.get(subscription.channel)
             if rows is None:
                 rows = self._channels[subscription.channel] = ChannelRows()
-            if isinstance(session, ResponseSession):
-                rows.responses.add(session, subscription.content_filters)
-            else:
-                (rows.chunked if session.chunked else rows.raw).add(session, subscription.content_filters)
+            row_of(rows, session).add(session, subscription.content_filters)
 
     def leave(self, session: Session) -> None:
         """Take `session` off all its channels; harmless when it is on none."""
         if session not in self._sessions:
             return
+        assert isinstance(session, Held), "nothing else can join"
         self._sessions.discard(session)
         self._count(session, -1)
         for subscription in session.subscriptions:
             rows = self._channels.get(subscription.channel)
             if rows is None:
                 continue
-            if isinstance(session, ResponseSession):
-                rows.responses.discard(session)
-            elif isinstance(session, StreamSession):
-                (rows.chunked if session.chunked else rows.raw).discard(session)
+            row_of(rows, session).discard(session)
             if rows.is_empty():
                 del self._channels[subscription.channel]
 
@@ -135,8 +130,8 @@ class Edge:
                 write_all(chunked, encode_chunk(published.content), now)
                 write_all(raw, published.content, now)
         elif published.action is Action.CLOSE:
-            each(chunked, StreamSession.finish)
-            each(raw, StreamSession.finish)
+            for session in chunked + raw:
+                guarded(session, session.finish)
         return len(chunked) + len(raw)
 
     def _deliver_response(self, channel: Channel, rows: ChannelRows, published: HttpResponseFormat) -> int:
@@ -144,9 +139,11 @@ class Edge:
         if published.action is Action.SEND:
             self._counters.deliveries += len(sessions)
             encoded: Encoded = {}
-            each(sessions, lambda session: session.publish(published, encoded))
+            for session in sessions:
+                guarded(session, session.publish, published, encoded)
         elif published.action is Action.HINT:
-            each(sessions, ResponseSession.hint)
+            for session in sessions:
+                guarded(session, session.hint)
         return len(sessions)
 
     def _receivers(self, channel: Channel, row: Row[S], wanted: Filters | None) -> tuple[S, ...]:
@@ -159,44 +156,41 @@ class Edge:
                 receivers.append(session)
             else:
                 self._counters.deliveries_filtered += 1
-                each((session,), partial(mismatch, channel=channel, filters=filters, wanted=wanted))
+                guarded(session, mismatch, session, channel, filters, wanted)
         return tuple(receivers)
 
-    def _count(self, session: Session, step: int) -> None:
-        if isinstance(session, ResponseSession):
-            self._counters.sessions_response += step
-        else:
-            self._counters.sessions_stream += step
+    def _count(self, session: Held, step: int) -> None:
+        match session:
+            case StreamSession():
+                self._counters.sessions_stream += step
+            case ResponseSession():
+                self._counters.sessions_response += step
+            case _:
+                assert_never(session)
+
+
+def row_of(rows: ChannelRows, session: Held) -> Row[Any]:
+    """Return the row of `rows` that `session` belongs in, which takes sessions of its kind."""
+    match session:
+        case StreamSession(chunked=True):
+            return rows.chunked
+        case StreamSession():
+            return rows.raw
+        case ResponseSession():
+            return rows.responses
+        case _:
+            assert_never(session)
 
 
 def write_all(sessions: tuple[StreamSession, ...], frame: bytes, now: float) -> None:
-    """Write `frame` to each stream. uvloop raises RuntimeError for a transport that is already closed."""
+    """Write `frame` to each stream. `guarded`, less its call: the one loop in which that would cost something."""
     for session in sessions:
         try:
             session.write(frame)
-        except (RuntimeError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # `failed` logs it
             failed(session, error)
         else:
             session.touched = now
-
-
-def each(sessions: tuple[S, ...], act: Callable[[S], None]) -> None:
-    """Do `act` to each session; the failure of one is its own, also where the door it goes back to is at fault."""
-    for session in sessions:
-        try:
-            act(session)
-        except (RuntimeError, OSError) as error:
-            failed(session, error)
-        except Exception as error:
-            log.exception("%s", session.label)
-            failed(session, error)
-
-
-def failed(session: Session, error: Exception) -> None:
-    """Let go of a session whose transport can no longer be written to: its client is gone."""
-    session.leave()
-    log.debug("%s ended while it was written to: %s", session.label, error)
-    session.transport.abort()
 
 
 def mismatch(session: Session, channel: Channel, filters: Filters, wanted: Filters) -> None:

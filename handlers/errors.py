@@ -1,7 +1,7 @@
 """Errors by fault: the backend's (InstructError) and the publisher's (ItemError).
 
-They carry fields and build their text when it is asked for. Who catches them decides the status: an
-InstructError is answered to the client with 502, an ItemError to the publisher with 400.
+Each carries its text, ready to be shown. Who catches them decides the status: an InstructError is answered to the
+client with 502, an ItemError to the publisher with 400.
 """
 
 from __future__ import annotations

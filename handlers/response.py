@@ -65,7 +65,7 @@ class ResponseSession(Session):
             self.site.counters.retries += 1
             self.site.door.retry(self.transport, self._kept, self._request, is_behind=self.is_behind)
 
-    def expire(self, now: float) -> None:
+    def on_deadline(self, now: float) -> None:
         """The time is up: answer with what the backend gave for this case."""
         self._answer(encode_answer(self._timeout_answer, self._form))
 

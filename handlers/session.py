@@ -7,12 +7,13 @@ so the event loop tells it directly when the client goes, sends something, or fa
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ParamSpec, Protocol
 
 from handlers.counters import Counters
 from handlers.door import Door
@@ -21,6 +22,8 @@ from handlers.settings import HoldSettings
 from handlers.timers import NOWHERE, Clock, TimerWheel
 
 log = logging.getLogger("holdfast.session")
+
+P = ParamSpec("P")
 
 
 class Index(Protocol):
@@ -44,10 +47,10 @@ class Site:
     random: Callable[[], float]
 
 
-class Session(asyncio.Protocol):
+class Session(asyncio.Protocol, abc.ABC):
     """The part that streams and long polls have in common: the transport, what the client sends, how it ends.
 
-    Every method is called from the event loop's thread; none awaits. `leave` comes first in each way to end, so
+    Every method is called from the event loop's thread; none awaits. Each way to end calls `leave` at once, so
     that nothing is published to a session that has ended, however late the loop reports `connection_lost`.
     """
 
@@ -104,12 +107,16 @@ class Session(asyncio.Protocol):
         self.site.index.leave(self)
 
     def expire(self, now: float) -> None:
-        """The session's deadline has come (see `TimerWheel`)."""
-        raise NotImplementedError
+        """The session's deadline has come (see `TimerWheel`). Never raises."""
+        guarded(self, self.on_deadline, now)
 
+    @abc.abstractmethod
+    def on_deadline(self, now: float) -> None:
+        """Do what is due, and go on with a new deadline or end the session."""
+
+    @abc.abstractmethod
     def drain(self) -> None:
         """End the session in good order because the process stops."""
-        raise NotImplementedError
 
     def cut(self, why: str) -> None:
         """Close the connection at once, mid-body: the only honest end when a client has missed bytes."""
@@ -143,6 +150,10 @@ class Session(asyncio.Protocol):
         """The connection is closed, whoever closed it."""
         self.leave()
         self.site.door.gone(self.transport)
+        if isinstance(exc, TimeoutError):
+            self.site.counters.clients_vanished += 1
+            log.warning("%s closed: nothing taken for %g seconds", self.label, self.site.settings.user_timeout)
+            return
         log.debug("%s ended%s", self.label, f": {exc}" if exc else "")
 
     def pause_writing(self) -> None:
@@ -157,3 +168,28 @@ class Session(asyncio.Protocol):
         """Close the connection of a client that takes less than it is sent."""
         self.site.counters.slow_clients += 1
         self.cut(f"too slow, more than {self.site.settings.outbox_limit} bytes behind")
+
+
+def guarded(session: Session, act: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Do `act` for `session`, and make its failure that session's alone: see `failed`.
+
+    For whoever walks over sessions or calls one from a timer: the edge, the wheel, the drain.
+    """
+    try:
+        act(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001  # `failed` logs it
+        failed(session, error)
+
+
+def failed(session: Session, error: Exception) -> None:
+    """End a session that has run into `error`, wherever that left it: off its channels, no timer, connection closed.
+
+    A transport that is closed already raises RuntimeError (uvloop) or OSError: a client that is gone. Any other error,
+    of the door that the connection goes back to or of the session itself, is a fault of ours.
+    """
+    if isinstance(error, (RuntimeError, OSError)) and session.transport.is_closing():
+        log.debug("%s ended while it was written to: %s", session.label, error)
+    else:
+        log.error("%s ended by a fault", session.label, exc_info=error)
+    session.leave()
+    session.transport.abort()

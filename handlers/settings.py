@@ -27,9 +27,9 @@ class HoldSettings:
     20 is Pushpin's `connection_subscription_max`."""
 
     outbox_limit: Annotated[int, Meta(ge=1024, le=2**31 - 1)] = 1_048_576
-    """Bytes a held client may fall behind for as long as it likes. One that is further behind has `slow_grace` seconds
-    to catch up before its connection is closed. A megabyte rides out a pause of seconds on a phone, and a thousand
-    stuck clients still fit in a gigabyte."""
+    """Bytes a held client may fall behind, as long as it takes something within `user_timeout`. One that is further
+    behind has `slow_grace` seconds to catch up before its connection is closed. A megabyte rides out a pause of seconds
+    on a phone, and a thousand stuck clients still fit in a gigabyte."""
 
     slow_grace: Seconds = 1.0
     """Seconds a held client may be more than `outbox_limit` behind, and then up to four times as much, before its
@@ -54,5 +54,6 @@ class HoldSettings:
     which lets 4 MB pile up before a slow client is seen to be slow."""
 
     user_timeout: Seconds = 60.0
-    """Seconds sent bytes may stay unacknowledged before a client counts as vanished (TCP_USER_TIMEOUT). 0 leaves it to
-    the system: about 15 minutes."""
+    """Seconds a client may take nothing of what it was sent before it counts as vanished (TCP_USER_TIMEOUT; Linux
+    counts the time in which its receive window is closed, too). Such an end of a held connection is logged and counted.
+    0 leaves it to the system: about 15 minutes."""

@@ -75,6 +75,12 @@ class StreamSession(Session):
         else:
             self._start_timers(self.site.clock.now())
 
+    def leave(self) -> None:
+        """Come off every channel and out of the timer wheel."""
+        super().leave()
+        # `write` may be a method of this session, which would hold itself by it until the garbage collector runs.
+        self.write = self.transport.write if self.is_attached else discard
+
     def frame(self, data: bytes) -> bytes:
         """Encode `data` as this client's HTTP version wants it."""
         return encode_chunk(data) if self.chunked else data
@@ -84,9 +90,9 @@ class StreamSession(Session):
         if self.is_ended:
             return
         self.is_ended = True
-        self.leave()
         if last:
             self.write(self.frame(last))
+        self.leave()  # not before: it takes `write` from a stream that still waits to be attached
         if self.is_attached:
             self._end()
 
@@ -95,7 +101,7 @@ class StreamSession(Session):
         self.reusable = False
         self.finish()
 
-    def expire(self, now: float) -> None:
+    def on_deadline(self, now: float) -> None:
         """Send the keep-alive that is due, or close a stream that has been silent for too long."""
         if self.transport.is_closing():
             return
@@ -178,3 +184,7 @@ class StreamSession(Session):
         idle = self.touched + idle_timeout if idle_timeout else math.inf
         self.deadline = min(self._next_beat(), idle, self._behind_until)
         self.site.wheel.watch(self)
+
+
+def discard(frame: bytes) -> None:
+    """Take what the walk of a running delivery still brings to a stream that has ended before it was attached."""

@@ -142,7 +142,7 @@ class TimerWheel:
                 else:
                     del self._buckets[heapq.heappop(self._ticks)]
         finally:
-            # Also when one `expire` has raised: the loop reports it, and the next turn goes on with the others.
+            # Sessions' `expire` never raises. Should another's, the loop reports it, and the next turn goes on.
             if self._ticks:
                 self._arm()
 

@@ -117,7 +117,7 @@ class App:
 
     async def start(self) -> None:
         """Load the routes and listen. Raises RoutesFileError, or OSError with the address in its text."""
-        raise_file_limit()
+        self.clients.connection_limit = raise_file_limit()
         self._router.load()
         if self._settings.proxy.reload_interval:
             self._reloader.start()
@@ -158,6 +158,7 @@ class App:
             serve=self._serve,
             limits=FramingLimits(head=settings.head_limit, headers=settings.header_limit),
             keep_alive_timeout=settings.keep_alive_timeout,
+            body_timeout=settings.body_timeout,
             clock=self.clock,
             counters=self.counters,
             log_from=self._settings.log.log_from,

@@ -25,8 +25,9 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
 
-from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk, header_values
+from handlers.protocol.http1 import LAST_CHUNK, encode_chunk
 from proxy.errors import RequestBodyError
+from proxy.protocol.answer_head import AnswerHead, AnswerHeadError, check_answer_head
 from proxy.request_body import RequestBody
 
 log = logging.getLogger("holdfast.backend")
@@ -37,6 +38,8 @@ READ_BUFFER = 65_536
 """Bytes of an answer read ahead of a client that takes them slowly."""
 HEAD_LIMIT = 65_536
 HEADER_LIMIT = 512
+INTERIM_LIMIT = 100
+"""Interim answers (1xx) that a backend may send before its answer."""
 
 NO_TIMEOUT = ClientTimeout(total=None)
 """Bounds are the caller's, on the process's clock."""
@@ -159,6 +162,7 @@ class BackendConnection:
             self._expect()
             self._send(head, body, progress)
             message, payload = await self._read_head()
+            answer_head = read_head(message)
         except BaseException:
             self.close()
             raise
@@ -167,7 +171,7 @@ class BackendConnection:
             # fails both. So it is told of one, and the connection is not used again.
             self.close()
             payload = EMPTY_PAYLOAD
-        return BackendAnswer(self, message, payload)
+        return BackendAnswer(self, answer_head, payload)
 
     def finish(self) -> None:
         """The answer was read to its end: keep the connection if it is in step, else close it."""
@@ -219,12 +223,12 @@ class BackendConnection:
 
     async def _read_head(self) -> tuple[RawResponseMessage, StreamReader]:
         try:
-            while True:
+            # Bounded, because the queue is read without waiting while it is full: a flood would stop the loop.
+            for _ in range(INTERIM_LIMIT):
                 message, payload = await self._protocol.read()
-                if message.code == 101:
-                    raise AnswerFailed("the backend switched protocols unasked", is_stale=False)
-                if message.code >= 200:
+                if not 100 <= message.code <= 199 or message.code == 101:
                     return message, payload
+            raise AnswerFailed(f"more than {INTERIM_LIMIT} interim answers", is_stale=False)
         except HttpProcessingError as error:
             raise AnswerFailed(f"the backend's answer is not HTTP: {error.message}", is_stale=False) from error
         except (ClientConnectionError, OSError) as error:
@@ -234,13 +238,13 @@ class BackendConnection:
 class BackendAnswer:
     """An answer's head, and its body as it comes."""
 
-    def __init__(self, connection: BackendConnection, message: RawResponseMessage, payload: StreamReader) -> None:
+    def __init__(self, connection: BackendConnection, head: AnswerHead, payload: StreamReader) -> None:
         self._connection = connection
         self._payload = payload
-        self.status = message.code
-        self.reason = message.reason.encode("utf-8", "surrogateescape")
-        self.headers: Headers = message.raw_headers
-        self.length = read_length(self.headers)
+        self.status = head.status
+        self.reason = head.reason
+        self.headers = head.headers
+        self.length = head.length
         payload.on_eof(connection.finish)
 
     async def read(self) -> bytes:
@@ -269,9 +273,12 @@ def is_hostname(name: str) -> bool:
         return False
 
 
-def read_length(headers: Headers) -> int | None:
-    """Return the length that headers announce, or None where the body is delimited otherwise (RFC 9112 section 6.3)."""
-    if header_values(headers, b"transfer-encoding"):
-        return None
-    values = header_values(headers, b"content-length")
-    return int(values[0]) if values else None
+def read_head(message: RawResponseMessage) -> AnswerHead:
+    """Check a head that aiohttp has parsed. Raises AnswerFailed."""
+    if message.code == 101:
+        raise AnswerFailed("the backend switched protocols unasked", is_stale=False)
+    try:
+        reason = message.reason.encode("utf-8", "surrogateescape")
+        return check_answer_head(status=message.code, reason=reason, headers=message.raw_headers)
+    except AnswerHeadError as error:
+        raise AnswerFailed(f"the backend's answer is malformed: {error}", is_stale=False) from error

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
@@ -24,6 +24,7 @@ from aiohttp.web_server import Server
 from handlers.counters import Counters
 from handlers.timers import Clock
 from proxy.deadline import Deadline
+from proxy.errors import RequestBodyError
 from proxy.exchange import Exchange, refusal
 from proxy.feed import Feed, Message
 from proxy.protocol.framing import FramingLimits, RequestError, RequestHead
@@ -33,6 +34,10 @@ log = logging.getLogger("holdfast.client")
 
 LINGER_SECONDS = 2.0
 """How long a refused client may go on sending before it is cut; closing at once would destroy the answer."""
+
+QUIET_SECONDS = 10.0
+"""How long nothing more is said about clients for whom there is no room."""
+BODY_TOO_SLOW = "Request body not received in time."
 
 Serve = Callable[[Exchange], Awaitable[None]]
 
@@ -44,6 +49,7 @@ class ConnectionOptions:
     serve: Serve
     limits: FramingLimits
     keep_alive_timeout: float
+    body_timeout: float
     clock: Clock
     counters: Counters
     log_from: bool
@@ -60,7 +66,10 @@ class ClientServer(Server):
         super().__init__(take_turn, request_factory=make_turn, handler_cancellation=True)
         self.options = options
         self.is_draining = False
+        self.connection_limit = 0
+        """Clients that may be connected at once, held ones too; 0 for as many as come. Set before listening."""
         self._open: set[asyncio.Transport] = set()
+        self._quiet_until = 0.0
         self._closed = asyncio.Event()
 
     @property
@@ -68,9 +77,18 @@ class ClientServer(Server):
         """The transports of all clients, those that are held too."""
         return frozenset(self._open)
 
-    def opened(self, transport: asyncio.Transport) -> None:
-        """Note a client's transport; a held one that comes back is noted already."""
-        self._open.add(transport)
+    def admit(self, transport: asyncio.Transport) -> bool:
+        """Note a client's transport, or cut it when there is no room; a held one that comes back is noted already."""
+        if not self.connection_limit or len(self._open) < self.connection_limit or transport in self._open:
+            self._open.add(transport)
+            return True
+        self.options.counters.connections_refused += 1
+        now = self.options.clock.now()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET_SECONDS
+            log.warning("no room for another client: %d are connected (said every 10 seconds)", self.connection_limit)
+        transport.abort()
+        return False
 
     def gone(self, transport: asyncio.Transport) -> None:
         """Forget a client's transport: it is closed, whoever held it last."""
@@ -144,9 +162,10 @@ class ClientConnection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve the transport."""
-        super().connection_made(transport)
-        self._client = self.writable
-        self.server.opened(self._client)
+        client = cast(asyncio.Transport, transport)
+        if self.server.admit(client):
+            super().connection_made(transport)
+            self._client = client
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End this connection's task: the client is gone, or `detach` has given it away."""
@@ -187,7 +206,7 @@ class ClientConnection(RequestHandler):
 
     def detach(self) -> bytes:
         """Let go of the transport and end this connection's task; return the bytes of requests not begun."""
-        kept = self._feed.framer.take_kept()
+        kept = self._feed.take_kept()
         transport, self.transport = self.writable, None
         if self._reading_paused or self._buffer_paused:
             transport.resume_reading()
@@ -204,6 +223,10 @@ class ClientConnection(RequestHandler):
     def is_refused(self) -> bool:
         """Whether the client has sent bytes that are no request; nothing behind them is read."""
         return self._feed.is_refused
+
+    def give_up_body(self) -> None:
+        """Read no more of the current request, and nothing behind it."""
+        self._feed.is_refused = True
 
     def end_body(self) -> None:
         """Leave nothing of a malformed body for aiohttp to read after the answer."""
@@ -257,11 +280,20 @@ class Turn:
             connection=self.connection,
             head=head,
             head_bytes=self.connection.head_bytes,
-            body=RequestBody(self._payload.readany, length),
+            body=RequestBody(self._read, length),
             peer=self.connection.peer,
             is_tls=self.connection.ssl_context is not None,
             is_retry=self.connection.is_retry,
         )
+
+    async def _read(self) -> bytes:
+        options = self.connection.options
+        try:
+            async with Deadline(options.clock, options.body_timeout):
+                return await self._payload.readany()
+        except TimeoutError as error:
+            self.connection.give_up_body()
+            raise RequestBodyError(BODY_TOO_SLOW, status=408) from error
 
     def _finish(self) -> None:
         """Called when the answer is complete."""

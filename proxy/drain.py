@@ -11,7 +11,7 @@ from functools import partial
 
 from handlers.counters import Counters
 from handlers.edge import Edge
-from handlers.session import Session
+from handlers.session import Session, guarded
 from handlers.timers import Clock
 from proxy.connection import ClientServer
 from proxy.deadline import Deadline
@@ -62,4 +62,4 @@ class Drain:
     def _end(self, session: Session) -> None:
         if session in self._edge.sessions:
             self._counters.sessions_drained += 1
-            session.drain()
+            guarded(session, session.drain)

@@ -66,8 +66,9 @@ class UnreachableError(UpstreamError):
 
 
 class RequestBodyError(Exception):
-    """The client's fault: its request body is malformed, or ended before it was complete (400)."""
+    """The client's fault: its request body is malformed (400), or did not come in time (408)."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, status: int = 400) -> None:
         super().__init__(text)
         self.text = text
+        self.status = status

@@ -74,6 +74,7 @@ class Exchange:
         self._reusable = head.keep_alive
         self._is_chunked = False
         self._carries_body = True
+        self._length: int | None = None
         self._pending = b""
 
     @property
@@ -116,6 +117,7 @@ class Exchange:
         The head leaves with the first piece of body, with `end`, or with `flush_head`.
         """
         self._carries_body = has_body(method=self.head.method, status=status)
+        self._length = length if self._carries_body else None
         # To HTTP/1.0 an unknown length is told by closing (RFC 9112 section 6.3, rule 8).
         self._is_chunked = length is None and has_body(method=b"", status=status) and self.head.version == b"1.1"
         if length is None and self._carries_body and not self._is_chunked:
@@ -150,7 +152,10 @@ class Exchange:
         await self._connection.flushed()
 
     def end(self) -> None:
-        """End the answer."""
+        """End the answer. One that is shorter or longer than announced is cut: the next would be taken for its rest."""
+        if self._length is not None and self.size != self._length:
+            self.abort()
+            return
         last = LAST_CHUNK if self._is_chunked and self._carries_body else b""
         if self._pending or last:
             self._connection.writable.write(self._pending + last)

@@ -92,7 +92,7 @@ class Front:
             self._fail_instruct(flow, error)
         except RequestBodyError as error:
             self._counters.requests_refused += 1
-            fail(flow.exchange, 400, error.text)
+            fail(flow.exchange, error.status, error.text)
         except AnswerTruncated as error:
             self._counters.backend_truncated += 1
             log.warning("%s: the backend ended in the middle of its answer: %s", flow.uri, error)

@@ -108,7 +108,7 @@ class Holding:
             async with Deadline(self._site.clock, REST_SECONDS):
                 return await flow.exchange.body.read_small()
         except TimeoutError as error:
-            raise RequestBodyError(REQUEST_TOO_SLOW) from error
+            raise RequestBodyError(REQUEST_TOO_SLOW, status=408) from error
 
     async def _answer(self, asked: Asked) -> None:
         instruct, exchange = asked.instruct, asked.flow.exchange
@@ -189,11 +189,11 @@ class Holding:
         if found.refused:
             self._site.counters.channels_over_limit += len(found.refused)
             names = ", ".join(found.refused)
-            log.warning("%s: not subscribed, over subscription_limit=%d: %s", flow.uri, limit, names)
+            log.warning("%s: not subscribed, over subscription_limit=%d: %.1000s", flow.uri, limit, names)
         if log.isEnabledFor(logging.INFO):
             retry = " retry" if flow.exchange.is_retry else ""
             for subscription in found.subscriptions:
-                log.info("subscribe %s channel=%s%s", flow.uri, subscription.channel, retry)
+                log.info("subscribe %s channel=%.200s%s", flow.uri, subscription.channel, retry)
         return found.subscriptions
 
     def _tell_unsupported(self, flow: Flow, instruct: Instruct) -> None:

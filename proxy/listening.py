@@ -15,6 +15,9 @@ from handlers.settings import HoldSettings
 
 log = logging.getLogger("holdfast")
 
+RESERVED_FILES = 32
+"""Open files that are never given to clients."""
+
 
 def listen(address: Address, settings: HoldSettings) -> tuple[socket.socket, ...]:
     """Bind and listen. Without a host it is every interface, IPv6 and IPv4 on one socket where the system has both.
@@ -43,8 +46,12 @@ def find(address: Address) -> list[tuple[int, tuple[str, int]]]:
     return list(dict.fromkeys((family, (str(sockaddr[0]), address.port)) for family, _, _, _, sockaddr in found))
 
 
-def raise_file_limit() -> None:
-    """Allow as many open files as the hard limit does, and say how many connections that makes."""
+def raise_file_limit() -> int:
+    """Allow as many open files as the hard limit does; return how many clients that leaves room for.
+
+    A tenth is kept for backends, publishers and files. Without it the kernel would hand out sockets to the last one,
+    and whoever comes then is cut off without a word: clients, but the publish port too.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
@@ -52,7 +59,9 @@ def raise_file_limit() -> None:
         except (OSError, ValueError) as error:
             log.warning("cannot raise the limit of open files from %d to %d: %s", soft, hard, error)
             hard = soft
-    log.info("open files are limited to %d, connections to about that many", hard)
+    clients = max(1, hard - max(RESERVED_FILES, hard // 10))
+    log.info("open files are limited to %d, clients to %d", hard, clients)
+    return clients
 
 
 def _listen(family: int, sockaddr: tuple[str, int], settings: HoldSettings) -> socket.socket:

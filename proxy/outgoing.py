@@ -22,12 +22,16 @@ from proxy.router import LoadedRoute
 from proxy.settings import ProxySettings
 from proxy.upstream import BackendRequest
 
+LOGGED_PATH = 1000
+"""Bytes of a request's path that log lines show. A hold writes the path once a channel."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
     """The facts about a request that routing, forwarding and the log share.
 
-    `authority` is the host with its port, `path` the origin-form target, `client` the logical address.
+    `authority` is the host with its port, `path` the origin-form target, `client` the logical address. `uri` is for
+    the log: a long one is cut.
     """
 
     authority: bytes
@@ -64,7 +68,7 @@ class Outgoing:
             path=path,
             is_tls=is_tls,
             is_trusted=is_trusted,
-            uri=f"{scheme}://{authority.decode('latin-1')}{path.decode('utf-8', 'surrogateescape')}",
+            uri=f"{scheme}://{authority.decode('latin-1')}{shorten(path)}",
             client=client_address(head.headers, exchange.peer, self._rules(is_trusted=is_trusted)),
         )
 
@@ -107,6 +111,12 @@ class Outgoing:
             return False
         tokens = header_values(exchange.head.headers, b"grip-sig")
         return bool(tokens) and is_signed(tokens[0], self._upstream_key, int(self._clock.wall()))
+
+
+def shorten(path: bytes) -> str:
+    """Return a path for log lines: text, and cut where it would be longer than LOGGED_PATH."""
+    text = path[:LOGGED_PATH].decode("utf-8", "surrogateescape")
+    return text if len(path) <= LOGGED_PATH else f"{text}...({len(path)} bytes)"
 
 
 def backend_path(path: bytes, route: Route) -> bytes:

@@ -13,12 +13,13 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from handlers.protocol.address import Address, parse_address
+from handlers.protocol.fields import encode_field
+from handlers.protocol.http1 import is_token
 from handlers.settings import Seconds
 
 XForwardedProto = Literal["proto-only", "true", "off"]
 
 _FORWARDED_RULE = re.compile(r"append|truncate:[0-9]{1,4}")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # token, RFC 9110 section 5.6.2
 _CDN_ID = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]+(?:[ ]*;[ ]*[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]+)*")
 
 
@@ -44,6 +45,10 @@ class ProxySettings:
     keep_alive_timeout: Seconds = 75.0
     """Seconds an idle client connection stays open for its next request. 0 closes it once it is idle. 75 outlives the
     60 of common load balancers, so that it is they who close."""
+
+    body_timeout: Seconds = 60.0
+    """Seconds a client may pause while it sends the body of a request; then it gets a 408. 0 waits for ever. 60 is what
+    other proxies allow."""
 
     connect_timeout: Seconds = 10.0
     """Seconds to wait for a target to accept the connection, TLS included, before the next one is tried, unless the
@@ -105,7 +110,7 @@ class ProxySettings:
         _check_forwarded_rules("x_forwarded_for", self.x_forwarded_for)
         _check_forwarded_rules("x_forwarded_for_trusted", self.x_forwarded_for_trusted)
         for name in self.orig_headers_need_mark:
-            if not _HEADER_NAME.fullmatch(name):
+            if not is_token(encode_field(name)):
                 raise ValueError(f"orig_headers_need_mark: expected names of headers, got {name!r}")
         if self.cdn_loop and not _CDN_ID.fullmatch(self.cdn_loop):
             raise ValueError(f"cdn_loop: expected one token, as in 'holdfast', got {self.cdn_loop!r}")

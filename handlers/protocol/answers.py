@@ -1,23 +1,21 @@
 """Whole answers as bytes, and how a published answer is laid over the one the backend gave.
 
-Used for long polls (timeout and publication) and for the proxy's own short answers.
+Used for long polls (timeout and publication), for the proxy's own short answers, and for the lines that frame those
+it passes on. Which headers of a backend's answer may pass at all is `grip`'s and `proxy.protocol.headers`' matter.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handlers.protocol.http1 import Headers, encode_head, has_body, header_values
-
-FRAMING = frozenset((b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding"))
-"""Headers that say how a message is delimited or how long its connection lives: always written by Holdfast."""
+from handlers.protocol.http1 import Headers, encode_head, has_body, header_values, hop_by_hop_names, without_headers
 
 EXPOSE = b"grip-expose-headers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A complete answer. `headers` are without `FRAMING` and `Grip-*`."""
+    """A complete answer. `headers` are without hop-by-hop ones, `Content-Length` and `Grip-*`."""
 
     status: int
     reason: bytes
@@ -64,18 +62,16 @@ def connection_headers(form: AnswerForm, *, chunked: bool = False) -> Headers:
 def merge_headers(held: Headers, published: Headers) -> Headers:
     """Lay published headers over the held answer's: a published name replaces every held line of that name.
 
-    A published `Grip-Expose-Headers` leaves only the names it lists; other `Grip-*` and framing headers go.
+    A published `Grip-Expose-Headers` leaves only the names it lists; other `Grip-*` go, and so does what Holdfast
+    alone may say about its connection to the client: hop-by-hop headers and `Content-Length`.
     """
     exposed = frozenset(
         name.strip().lower() for value in header_values(published, EXPOSE) for name in value.split(b",") if name.strip()
     )
-    added = tuple(pair for pair in published if _is_plain(pair[0].lower()))
+    passed = without_headers(published, hop_by_hop_names(published) | {b"content-length"})
+    added = tuple(pair for pair in passed if not pair[0].lower().startswith(b"grip-"))
     replaced = frozenset(name.lower() for name, _ in added)
     merged = tuple(pair for pair in held if pair[0].lower() not in replaced) + added
     if not exposed:
         return merged
     return tuple(pair for pair in merged if pair[0].lower() in exposed)
-
-
-def _is_plain(name: bytes) -> bool:
-    return name not in FRAMING and not name.startswith(b"grip-")

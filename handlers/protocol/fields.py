@@ -9,22 +9,12 @@ from __future__ import annotations
 import base64
 import re
 
-from handlers.protocol.http1 import Headers, header_values
-
 Parameters = tuple[tuple[str, str], ...]
 """(name, value) in wire order, names as written."""
 
 _BLANKS = " \t"
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.|\Z)", re.DOTALL)
 _ASCII_BLANKS = re.compile(r"[ \t\r\n]+")
-
-# RFC 9110 section 7.6.1: to be removed before forwarding whether or not Connection names them. Trailer is
-# added because trailer sections are not forwarded, and what will not come must not be announced.
-_HOP_BY_HOP = frozenset(
-    (b"connection", b"proxy-connection", b"keep-alive", b"te", b"transfer-encoding", b"upgrade", b"trailer")
-)
-# "Connection: Host" must not take from the next hop what it cannot do without.
-_NEVER_HOP_BY_HOP = frozenset((b"host", b"content-length"))
 
 
 def decode_field(value: bytes) -> str:
@@ -37,10 +27,9 @@ def encode_field(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def hop_by_hop_names(headers: Headers) -> frozenset[bytes]:
-    """Return, in lower case, the names that concern this hop alone: the fixed ones and those Connection names."""
-    options = (option.strip() for line in header_values(headers, b"connection") for option in line.lower().split(b","))
-    return _HOP_BY_HOP.union(option for option in options if option) - _NEVER_HOP_BY_HOP
+def printable(text: str) -> str:
+    """Return `text` fit to be quoted in an error: no control characters, nothing that UTF-8 cannot hold."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def split_list(value: str) -> tuple[str, ...]:

@@ -7,20 +7,11 @@ may accept. Nothing is read of a format whose action is not `send`, except the c
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from handlers.errors import ItemError
-from handlers.protocol.http1 import Headers
 from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, MessageKind, WsMessageFormat
 from handlers.protocol.json_object import JsonObject
-
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""A field name (RFC 9110 section 5.6.2)."""
-
-CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-"""What neither a field value nor a reason phrase may contain (RFC 9110 section 5.5)."""
 
 CONTROL_FRAME_LIMIT = 125
 """Bytes a ping, pong or close may carry (RFC 6455 section 5.5); a close spends two of them on its code."""
@@ -34,13 +25,14 @@ def parse_http_response(value: object) -> HttpResponseFormat:
         return HttpResponseFormat(action=action)
     # An answer is final: 1xx would leave the client waiting (and 101 would end HTTP on its connection).
     code = fields.integer("code", low=200, high=999)
-    reason = parse_reason(fields)
-    headers = parse_headers(fields)
+    reason = fields.line("reason")
+    headers = fields.headers("headers", are_checked=True)
     filters = parse_filters(fields)
     body, patch = parse_body(fields)
     return HttpResponseFormat(
         code=200 if code is None else code,
-        reason=reason,
+        # An empty one asks for the standard phrase.
+        reason=reason.encode() if reason else None,
         headers=headers,
         body=body,
         body_patch=patch,
@@ -55,9 +47,7 @@ def parse_http_stream(value: object) -> HttpStreamFormat:
     if action is not Action.SEND:
         return HttpStreamFormat(action=action)
     filters = parse_filters(fields)
-    content = fields.binary("content-bin")
-    if content is None:
-        content = plain(fields, "content")
+    content = fields.content("content")
     if content is None:
         raise ItemError("'http-stream' does not contain 'content' or 'content-bin'")
     return HttpStreamFormat(content=content, content_filters=filters)
@@ -73,11 +63,8 @@ def parse_ws_message(value: object) -> WsMessageFormat:
         return WsMessageFormat(action=action)
     kind = parse_kind(fields)
     filters = parse_filters(fields)
-    source = "content-bin"
-    content = fields.binary(source)
-    if content is None:
-        source = "content"
-        content = plain(fields, source)
+    source = "content" if fields.value("content-bin") is None else "content-bin"
+    content = fields.content("content")
     if content is None and kind not in (MessageKind.PING, MessageKind.PONG):
         raise ItemError("'ws-message' does not contain 'content' or 'content-bin'")
     if kind is None:
@@ -145,50 +132,6 @@ def parse_kind(fields: JsonObject) -> MessageKind | None:
         raise ItemError(f"{fields.name} contains 'type' with unknown value") from error
 
 
-def parse_reason(fields: JsonObject) -> bytes | None:
-    """Read an answer's reason phrase; an empty one asks for the standard phrase."""
-    reason = fields.text("reason")
-    if not reason:
-        return None
-    if CONTROL.search(reason):
-        raise fields.wrong_value("reason")
-    return reason.encode()
-
-
-def parse_headers(fields: JsonObject) -> Headers:
-    """Read `headers`: a list of pairs, or an object."""
-    if isinstance(fields.value("headers"), dict):
-        return tuple(
-            header(name, value, wrong=f"headers contains '{name}'")
-            for name, value in JsonObject(fields.value("headers"), "headers")
-        )
-    return tuple(parse_header_pair(pair) for pair in fields.items("headers") or ())
-
-
-def parse_header_pair(pair: object) -> tuple[bytes, bytes]:
-    """Read one `[name, value]`."""
-    match pair:
-        case [name, value]:
-            if not isinstance(name, str):
-                raise ItemError("header contains name element with wrong type")
-            if not TOKEN.fullmatch(name):
-                raise ItemError("header contains name element with invalid value")
-            return header(name, value, wrong="header contains value element")
-        case [*_]:
-            raise ItemError("headers contains list with wrong number of elements")
-        case _:
-            raise ItemError("headers contains element with wrong type")
-
-
-def header(name: str, value: object, *, wrong: str) -> tuple[bytes, bytes]:
-    """Return one header line, or raise ItemError with a text that begins with `wrong`."""
-    if not isinstance(value, str):
-        raise ItemError(f"{wrong} with wrong type")
-    if CONTROL.search(value) or not TOKEN.fullmatch(name):
-        raise ItemError(f"{wrong} with invalid value")
-    return name.encode(), value.encode()
-
-
 def parse_filters(fields: JsonObject) -> tuple[str, ...] | None:
     """Read `content-filters`."""
     values = fields.items("content-filters")
@@ -202,9 +145,7 @@ def parse_filters(fields: JsonObject) -> tuple[str, ...] | None:
 
 def parse_body(fields: JsonObject) -> tuple[bytes | None, bytes | None]:
     """Read the body or the patch, in the reference's order of precedence."""
-    body = fields.binary("body-bin")
-    if body is None:
-        body = plain(fields, "body")
+    body = fields.content("body")
     if body is not None:
         return body, None
     patch = fields.items("body-patch")
@@ -220,11 +161,6 @@ def parse_ws_close(fields: JsonObject) -> WsMessageFormat:
     if len(reason.encode()) > CONTROL_FRAME_LIMIT - 2:
         raise fields.wrong_value("reason")
     return WsMessageFormat(action=Action.CLOSE, code=code, reason=reason)
-
-
-def plain(fields: JsonObject, key: str) -> bytes | None:
-    """Return an optional string's UTF-8 bytes; null is a wrong type here, as in the reference."""
-    return fields.required_text(key).encode() if key in fields else None
 
 
 def may_be_sent(kind: MessageKind, content: bytes) -> bool:

@@ -8,11 +8,9 @@ link, are the handlers' matter.
 
 from __future__ import annotations
 
-import re
-
 from handlers.errors import InstructError
-from handlers.protocol.fields import Parameters, decode_field, hop_by_hop_names
-from handlers.protocol.grip_headers import HeaderForm, StatusLine, encode_links, parse_header_form, printable
+from handlers.protocol.fields import Parameters, decode_field, printable
+from handlers.protocol.grip_headers import HeaderForm, StatusLine, encode_links, parse_header_form
 from handlers.protocol.grip_json import (
     BodyForm,
     HoldForm,
@@ -20,15 +18,21 @@ from handlers.protocol.grip_json import (
     encode_body_form,
     parse_body_form,
 )
-from handlers.protocol.http1 import Headers, header_values, standard_reason, without_headers
+from handlers.protocol.http1 import (
+    Headers,
+    header_values,
+    hop_by_hop_names,
+    is_field_value,
+    is_token,
+    standard_reason,
+    without_headers,
+)
 from handlers.protocol.instruct import Instruct
 
 INSTRUCT_TYPE = b"application/grip-instruct"
 
 _DEFAULT_TIMEOUT = 55
 _MIN_TIMEOUT = 5
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
-_LINE_BREAKERS = re.compile(rb"[\r\n\x00]")
 
 
 def is_grip(headers: Headers) -> bool:
@@ -130,13 +134,13 @@ def _is_grip_name(name: bytes) -> bool:
 
 def _check_answer(line: StatusLine, headers: Headers, *, is_held: bool) -> None:
     """Raise InstructError for an answer that could not be written as a head, or not be held."""
-    if _LINE_BREAKERS.search(line.reason):
-        raise InstructError("response reason contains a line break or NUL")
+    if not is_field_value(line.reason):
+        raise InstructError("response reason contains a control character")
     for name, value in headers:
         shown = printable(decode_field(name))
-        if not _TOKEN.fullmatch(name):
+        if not is_token(name):
             raise InstructError(f"headers contains invalid name '{shown}'")
-        if _LINE_BREAKERS.search(value):
+        if not is_field_value(value):
             raise InstructError(f"headers contains '{shown}' with invalid value")
         # What is published later comes as it is: behind, or in place of, an encoded body it could not be
         # decoded. No Accept-Encoding was sent, so this is a backend that encodes unasked.

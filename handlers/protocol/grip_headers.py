@@ -21,12 +21,13 @@ from handlers.protocol.fields import (
     parameter,
     parse_pairs,
     parse_parameters,
+    printable,
     split_list,
     unescape_cstring,
 )
 from handlers.protocol.http1 import Headers, header_values, standard_reason
 from handlers.protocol.instruct import ChannelHold, HoldMode, KeepAlive, KeepAliveMode, NextLink
-from handlers.protocol.names import Channel, ItemId
+from handlers.protocol.names import ItemId
 
 MAX_FILTERS = 5
 """Filters a channel may name (reference 3.3)."""
@@ -103,11 +104,6 @@ def check_filters(channel: str, filters: tuple[str, ...]) -> tuple[str, ...]:
     return filters
 
 
-def printable(text: str) -> str:
-    """Return `text` fit to be quoted in an error: no control characters, nothing that UTF-8 cannot hold."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
 def _first(headers: Headers, name: bytes) -> str | None:
     return next((decode_field(value).strip(" \t") for value in header_values(headers, name)), None)
 
@@ -133,7 +129,7 @@ def _parse_channel(element: str) -> ChannelHold:
     prev_id = parameter(parameters, "prev-id")
     filters = tuple(value for key, value in parameters if key == "filter")
     return ChannelHold(
-        name=Channel(name),
+        name=name,
         prev_id=ItemId(prev_id) if prev_id else None,
         filters=check_filters(name, filters),
     )

@@ -1,31 +1,23 @@
 """An instruct's body form: the JSON of `application/grip-instruct`, and back.
 
-Called by `grip`, which joins this with the header form. JSON stops here: what comes out are values. Strings
-that could not stand in a header line are refused, for a response's headers are written from them.
+Called by `grip`, which joins this with the header form and checks the response's headers. JSON stops here: what
+comes out are values. Names, ids and a reason that could not stand in a header line are refused.
 """
 
 from __future__ import annotations
 
-import base64
-import re
 from dataclasses import dataclass
-from typing import TypeGuard, TypeVar
+from typing import cast
 
 import msgspec
 
 from handlers.errors import InstructError
-from handlers.protocol.fields import Parameters, decode_base64, decode_field
-from handlers.protocol.grip_headers import HIGHEST_STATUS, LOWEST_STATUS, MAX_SECONDS, check_filters, printable
+from handlers.protocol.fields import Parameters, decode_field, printable
+from handlers.protocol.grip_headers import HIGHEST_STATUS, LOWEST_STATUS, MAX_SECONDS, check_filters
 from handlers.protocol.http1 import Headers
 from handlers.protocol.instruct import ChannelHold, HoldMode, KeepAlive, KeepAliveMode
-from handlers.protocol.names import Channel, ItemId
-
-_Value = TypeVar("_Value")
-_Object = dict[str, object]
-_List = list[object]
-
-_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
-_LINE_BREAKERS = re.compile(r"[\r\n\x00]")
+from handlers.protocol.json_object import JsonObject
+from handlers.protocol.names import ItemId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +61,11 @@ def parse_body_form(body: bytes) -> BodyForm:
         decoded: object = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InstructError("failed to parse application/grip-instruct content as JSON") from error
-    if not _is_object(decoded):
+    if not isinstance(decoded, dict):
         raise InstructError("instruct must be an object")
-    hold = _object(decoded, "hold", "instruct")
-    response = _object(decoded, "response", "instruct")
+    instruct = _object(cast("object", decoded), "instruct")
+    hold = instruct.child("hold", name="hold")
+    response = instruct.child("response", name="response")
     return BodyForm(
         hold=None if hold is None else _parse_hold(hold),
         response=None if response is None else _parse_response(response),
@@ -84,52 +77,56 @@ def encode_body_form(form: BodyForm) -> bytes:
 
     Raises UnicodeEncodeError for a header or reason that is not UTF-8, which JSON cannot hold.
     """
-    members: _Object = {}
+    members: dict[str, object] = {}
     if form.hold is not None:
         members["hold"] = _encode_hold(form.hold)
     if form.response is not None:
         members["response"] = _encode_response(form.response)
-    return msgspec.json.encode(members)
+    return msgspec.json.encode(members)  # which writes bytes as base64
 
 
-def _parse_hold(hold: _Object) -> HoldForm:
-    mode = _text(hold, "mode", "hold")
+def _object(value: object, name: str) -> JsonObject:
+    return JsonObject(value, name, error=InstructError, null_is_absent=True)
+
+
+def _parse_hold(hold: JsonObject) -> HoldForm:
+    mode = hold.text("mode")
     if mode not in (None, "response", "stream"):
         raise InstructError("hold 'mode' must be set to either 'response' or 'stream'")
-    channels = _present(_list(hold, "channels", "hold"), "channels", "hold")
+    hold.required("channels")
+    channels = tuple(_parse_channel(_object(channel, "channel")) for channel in hold.items("channels") or ())
+    timeout = hold.integer("timeout", low=0, high=MAX_SECONDS)
+    keep_alive = hold.child("keep-alive", name="keep-alive")
     return HoldForm(
         mode=HoldMode.STREAM if mode == "stream" else HoldMode.RESPONSE,
-        channels=tuple(_parse_channel(channel) for channel in channels),
-        timeout=_seconds(hold, "hold"),
-        keep_alive=_parse_keep_alive(_object(hold, "keep-alive", "hold")),
-        meta=_parse_meta(_object(hold, "meta", "hold") or {}),
+        channels=channels,
+        timeout=timeout,
+        keep_alive=None if keep_alive is None else _parse_keep_alive(keep_alive),
+        meta=hold.strings("meta"),
     )
 
 
-def _parse_channel(channel: object) -> ChannelHold:
-    if not _is_object(channel):
-        raise InstructError("channel is not an object")
-    name = _one_line(_present(_text(channel, "name", "channel"), "name", "channel"), "name", "channel")
-    prev_id = _one_line(_text(channel, "prev-id", "channel") or "", "prev-id", "channel")
-    filters = _list(channel, "filters", "channel") or []
+def _parse_channel(channel: JsonObject) -> ChannelHold:
+    channel.required("name")
+    name = channel.line("name") or ""
+    prev_id = channel.line("prev-id")
+    filters = channel.items("filters") or []
     names = tuple(value for value in filters if isinstance(value, str))
     if len(names) < len(filters):
         raise InstructError("filters contains value with wrong type")
     return ChannelHold(
-        name=Channel(name),
+        name=name,
         prev_id=ItemId(prev_id) if prev_id else None,
         filters=check_filters(name, names),
     )
 
 
-def _parse_keep_alive(keep_alive: _Object | None) -> KeepAlive | None:
-    if keep_alive is None:
-        return None
-    data = _content(keep_alive, "content", "keep-alive")
+def _parse_keep_alive(keep_alive: JsonObject) -> KeepAlive:
+    data = keep_alive.content("content")
     if not data:
         raise InstructError("keep-alive cannot be empty")
-    timeout = _seconds(keep_alive, "keep-alive")
-    mode = _text(keep_alive, "mode", "keep-alive")
+    timeout = keep_alive.integer("timeout", low=0, high=MAX_SECONDS)
+    mode = keep_alive.text("mode")
     if mode not in (None, "idle", "interval"):
         raise InstructError(f"no such keep-alive mode '{printable(mode)}'")
     return KeepAlive(
@@ -139,140 +136,26 @@ def _parse_keep_alive(keep_alive: _Object | None) -> KeepAlive | None:
     )
 
 
-def _parse_meta(meta: _Object) -> Parameters:
-    for name, value in meta.items():
-        if not isinstance(value, str):
-            raise InstructError(f"'meta' contains '{printable(name)}' with wrong type")
-    return tuple((name, value) for name, value in meta.items() if isinstance(value, str))
-
-
-def _parse_response(response: _Object) -> ResponseForm:
-    code = _integer(response, "code", "response")
-    if code is not None and not LOWEST_STATUS <= code <= HIGHEST_STATUS:
-        raise InstructError("response contains 'code' with invalid value")
-    reason = _one_line(_text(response, "reason", "response") or "", "reason", "response")
+def _parse_response(response: JsonObject) -> ResponseForm:
+    code = response.integer("code", low=LOWEST_STATUS, high=HIGHEST_STATUS)
+    reason = response.line("reason")
     return ResponseForm(
         code=code,
-        reason=reason.encode() or None,
-        headers=_parse_headers(response.get("headers")),
-        body=_content(response, "body", "response") or b"",
+        reason=reason.encode() if reason else None,
+        headers=response.headers("headers", are_checked=False),
+        body=response.content("body") or b"",
     )
 
 
-def _parse_headers(headers: object) -> Headers:
-    if headers is None:
-        return ()
-    if _is_object(headers):
-        return tuple(_named_header(name, value) for name, value in headers.items())
-    if _is_list(headers):
-        return tuple(_paired_header(pair) for pair in headers)
-    raise _wrong_type("headers", "response")
-
-
-def _named_header(name: str, value: object) -> tuple[bytes, bytes]:
-    if not isinstance(value, str):
-        raise _wrong_type(name, "headers")
-    return name.encode(), value.encode()
-
-
-def _paired_header(pair: object) -> tuple[bytes, bytes]:
-    if not _is_list(pair):
-        raise InstructError("headers contains element with wrong type")
-    if len(pair) != 2:
-        raise InstructError("headers contains list with wrong number of elements")
-    name, value = pair
-    if not isinstance(name, str):
-        raise InstructError("header contains name element with wrong type")
-    if not isinstance(value, str):
-        raise InstructError("header contains value element with wrong type")
-    return name.encode(), value.encode()
-
-
-def _content(holder: _Object, name: str, parent: str) -> bytes | None:
-    """Return `name-bin`, decoded from base64, or else `name`; None when there is neither."""
-    encoded = _text(holder, f"{name}-bin", parent)
-    if encoded is None:
-        text = _text(holder, name, parent)
-        return None if text is None else text.encode()
-    try:
-        return decode_base64(encoded)
-    except ValueError as error:
-        raise InstructError(f"{parent} contains '{name}-bin' with invalid value") from error
-
-
-def _is_object(value: object) -> TypeGuard[_Object]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[_List]:
-    return isinstance(value, list)
-
-
-def _object(holder: _Object, name: str, parent: str) -> _Object | None:
-    value = holder.get(name)
-    if value is None or _is_object(value):
-        return value
-    raise _wrong_type(name, parent)
-
-
-def _list(holder: _Object, name: str, parent: str) -> _List | None:
-    value = holder.get(name)
-    if value is None or _is_list(value):
-        return value
-    raise _wrong_type(name, parent)
-
-
-def _text(holder: _Object, name: str, parent: str) -> str | None:
-    value = holder.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise _wrong_type(name, parent)
-
-
-def _wrong_type(name: str, parent: str) -> InstructError:
-    return InstructError(f"{parent} contains '{printable(name)}' with wrong type")
-
-
-def _present(value: _Value | None, name: str, parent: str) -> _Value:
-    if value is None:
-        raise InstructError(f"{parent} does not contain '{name}'")
-    return value
-
-
-def _one_line(text: str, name: str, parent: str) -> str:
-    if _LINE_BREAKERS.search(text):
-        raise InstructError(f"{parent} contains '{name}' with invalid value")
-    return text
-
-
-def _integer(holder: _Object, name: str, parent: str) -> int | None:
-    """Return a whole number, which backends also write as `5.0` or `"5"`."""
-    value = holder.get(name)
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise _wrong_type(name, parent)
-
-
-def _seconds(holder: _Object, parent: str) -> int | None:
-    seconds = _integer(holder, "timeout", parent)
-    if seconds is not None and not 0 <= seconds <= MAX_SECONDS:
-        raise InstructError(f"{parent} contains 'timeout' with invalid value")
-    return seconds
-
-
-def _encode_hold(hold: HoldForm) -> _Object:
-    members: _Object = {"channels": [_encode_channel(channel) for channel in hold.channels]}
+def _encode_hold(hold: HoldForm) -> dict[str, object]:
+    members: dict[str, object] = {"channels": [_encode_channel(channel) for channel in hold.channels]}
     if hold.mode is not None:
         members["mode"] = hold.mode.value
     if hold.timeout is not None:
         members["timeout"] = hold.timeout
     if hold.keep_alive is not None:
         members["keep-alive"] = {
-            "content-bin": base64.b64encode(hold.keep_alive.data).decode(),
+            "content-bin": hold.keep_alive.data,
             "timeout": hold.keep_alive.timeout,
             "mode": hold.keep_alive.mode.value,
         }
@@ -281,8 +164,8 @@ def _encode_hold(hold: HoldForm) -> _Object:
     return members
 
 
-def _encode_channel(channel: ChannelHold) -> _Object:
-    members: _Object = {"name": channel.name}
+def _encode_channel(channel: ChannelHold) -> dict[str, object]:
+    members: dict[str, object] = {"name": channel.name}
     if channel.prev_id is not None:
         members["prev-id"] = channel.prev_id
     if channel.filters:
@@ -290,10 +173,10 @@ def _encode_channel(channel: ChannelHold) -> _Object:
     return members
 
 
-def _encode_response(response: ResponseForm) -> _Object:
-    members: _Object = {
+def _encode_response(response: ResponseForm) -> dict[str, object]:
+    members: dict[str, object] = {
         "headers": [(decode_field(name), decode_field(value)) for name, value in response.headers],
-        "body-bin": base64.b64encode(response.body).decode(),
+        "body-bin": response.body,
     }
     if response.code is not None:
         members["code"] = response.code

@@ -2,11 +2,12 @@
 
 Headers stay the raw pairs that came in, in their order and letter case, so that nothing on the
 way through can alter them. Used by the held sessions here and by the proxy's own answers.
-Parsing is not here: requests and responses are parsed by aiohttp.
+Parsing is not here: requests are parsed by `proxy.protocol.framing`, responses by aiohttp.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from http import HTTPStatus
 
@@ -14,6 +15,30 @@ Headers = tuple[tuple[bytes, bytes], ...]
 """Header lines in wire order: (name, value), both as they stood on the wire."""
 
 LAST_CHUNK = b"0\r\n\r\n"
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+# RFC 9110 section 7.6.1: to be removed before forwarding whether or not Connection names them. Trailer is
+# added because trailer sections are not forwarded, and what will not come must not be announced.
+_HOP_BY_HOP = frozenset(
+    (b"connection", b"proxy-connection", b"keep-alive", b"te", b"transfer-encoding", b"upgrade", b"trailer")
+)
+# "Connection: Host" must not take from the next hop what it cannot do without.
+_NEVER_HOP_BY_HOP = frozenset((b"host", b"content-length"))
+
+
+def is_token(name: bytes) -> bool:
+    """Say whether `name` may be the name of a header (RFC 9110 sections 5.1 and 5.6.2)."""
+    return _TOKEN.fullmatch(name) is not None
+
+
+def is_field_value(value: bytes) -> bool:
+    """Say whether `value` may be a header's value or a reason phrase: no control character but HTAB.
+
+    RFC 9110 section 5.5, RFC 9112 section 4.
+    """
+    return _CONTROL.search(value) is None
 
 
 def header_values(headers: Headers, name: bytes) -> tuple[bytes, ...]:
@@ -24,6 +49,12 @@ def header_values(headers: Headers, name: bytes) -> tuple[bytes, ...]:
 def without_headers(headers: Headers, names: Collection[bytes]) -> Headers:
     """Return `headers` less the lines whose name, in lower case, is in `names`."""
     return tuple(pair for pair in headers if pair[0].lower() not in names)
+
+
+def hop_by_hop_names(headers: Headers) -> frozenset[bytes]:
+    """Return, in lower case, the names that concern this hop alone: the fixed ones and those Connection names."""
+    options = (option.strip() for line in header_values(headers, b"connection") for option in line.lower().split(b","))
+    return _HOP_BY_HOP.union(option for option in options if option) - _NEVER_HOP_BY_HOP
 
 
 def encode_head(*, version: bytes, status: int, reason: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from handlers.protocol.http1 import Headers
-from handlers.protocol.names import Channel, ItemId
+from handlers.protocol.names import ItemId
 
 
 class HoldMode(enum.Enum):
@@ -25,9 +25,12 @@ class KeepAliveMode(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelHold:
-    """One channel of a hold, as the backend named it (no route prefix yet)."""
+    """One channel of a hold.
 
-    name: Channel
+    `name` is the backend's word; with the route's prefix in front of it (`subscribing`) it becomes a `Channel`.
+    """
+
+    name: str
     prev_id: ItemId | None = None
     filters: tuple[str, ...] = ()
 

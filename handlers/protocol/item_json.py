@@ -66,7 +66,7 @@ def parse_item(value: object) -> Item:
         http_response=parse_http_response(formats.value("http-response")) if "http-response" in formats else None,
         http_stream=parse_http_stream(formats.value("http-stream")) if "http-stream" in formats else None,
         ws_message=parse_ws_message(formats.value("ws-message")) if "ws-message" in formats else None,
-        meta=parse_meta(fields),
+        meta=fields.strings("meta"),
         size=fields.integer("size", low=0, high=SIZE_LIMIT),
         no_seq=fields.flag("no-seq"),
     )
@@ -121,16 +121,3 @@ def parse_id(fields: JsonObject, key: str) -> ItemId | None:
     """Read an id. An empty one is none: as an id it would make every second item a duplicate."""
     text = fields.text(key)
     return ItemId(text) if text else None
-
-
-def parse_meta(fields: JsonObject) -> tuple[tuple[str, str], ...]:
-    """Read `meta`, an object of strings."""
-    meta = fields.child("meta")
-    if meta is None:
-        return ()
-    pairs: list[tuple[str, str]] = []
-    for key, value in meta:
-        if not isinstance(value, str):
-            raise meta.wrong_type(key)
-        pairs.append((key, value))
-    return tuple(pairs)

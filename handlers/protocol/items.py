@@ -1,7 +1,6 @@
-"""Published items: the JSON of the publish port to plain values, and back.
+"""Published items: the values. `item_json` and `format_json` read them from JSON and write them as JSON.
 
-Shapes, texts and codes: the GRIP protocol as Pushpin speaks it (docs/publishing.md). An item holds up
-to three formats; each session takes the one of its own kind.
+An item holds up to three formats; each session takes the one of its own kind (reference 6.4, docs/publishing.md).
 """
 
 from __future__ import annotations

@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import NewType
 
 Channel = NewType("Channel", str)
-"""What sessions sit on, with the route's prefix already in front of it."""
+"""What sessions sit on and publishers publish to: the full name, with the route's prefix where there is one.
+
+A backend's instructs name channels without the prefix; those are plain `str` until `subscribing` has put it on.
+"""
 
 ItemId = NewType("ItemId", str)
 """The publisher's id of an item; unique on its channel."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from handlers.protocol.fields import (
@@ -17,10 +17,9 @@ from handlers.protocol.fields import (
     encode_field,
     encode_list,
     encode_parameters,
-    hop_by_hop_names,
     split_list,
 )
-from handlers.protocol.http1 import Headers, header_values, without_headers
+from handlers.protocol.http1 import Headers, header_values, hop_by_hop_names, is_field_value, without_headers
 
 GRIP_FEATURES = (
     b"status, session, link:next, link:gone, "
@@ -40,7 +39,6 @@ _FORWARDED_PROTO = (b"x-forwarded-proto", b"x-forwarded-protocol")
 # Gone before a backend sees them, besides the hop-by-hop ones. Accept-Encoding, because what comes back must
 # be open to appending; Expect, because this server has answered it; the framing is added anew when sending.
 _NEVER_FORWARDED = frozenset((b"accept-encoding", b"expect", b"content-length"))
-_LINE_BREAKERS = re.compile(r"[\r\n\x00]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +91,8 @@ def request_headers(headers: Headers, *, options: RequestOptions) -> Headers:
     Unlike Pushpin, headers named in `Connection` are removed (RFC 9110 section 7.6.1), and so are TE,
     Trailer, Upgrade and Proxy-Connection; Content-Encoding stays, since the body passes undecoded.
     """
-    headers = _without_disguises(headers)
     own_names = {name.lower() for name, _ in options.route_headers}
+    headers = _without_disguises(headers, own_names)
     # A client's Connection must not be able to remove what the route adds.
     dropped = (hop_by_hop_names(headers) - own_names) | hop_by_hop_names(()) | _NEVER_FORWARDED
     if options.accept_pushpin_route:
@@ -174,14 +172,15 @@ def _list_values(headers: Headers, name: bytes) -> tuple[str, ...]:
     return tuple(element for value in header_values(headers, name) for element in split_list(decode_field(value)))
 
 
-def _without_disguises(headers: Headers) -> Headers:
+def _without_disguises(headers: Headers, own_names: Collection[bytes]) -> Headers:
     """Leave out names that CGI and WSGI fold into one of ours: to PHP and Flask, `Grip_Sig` is `Grip-Sig`."""
-    return tuple(pair for pair in headers if b"_" not in pair[0] or not _is_guarded(pair[0]))
+    guarded = _GUARDED_NAMES.union(name.replace(b"_", b"-") for name in own_names)
+    return tuple(pair for pair in headers if b"_" not in pair[0] or not _is_guarded(pair[0].lower(), guarded))
 
 
-def _is_guarded(name: bytes) -> bool:
-    folded = name.lower().replace(b"_", b"-")
-    return folded in _GUARDED_NAMES or folded.startswith(_GUARDED_PREFIXES)
+def _is_guarded(name: bytes, guarded: Collection[bytes]) -> bool:
+    folded = name.replace(b"_", b"-")
+    return folded in guarded or folded.startswith(_GUARDED_PREFIXES)
 
 
 def _without_prefix(headers: Headers, prefix: bytes) -> Headers:
@@ -226,9 +225,8 @@ def _last_line(channel: str, last_id: str) -> bytes | None:
 
     Leaving it out is safe: a backend that is told no last id answers as to a newcomer.
     """
-    if _LINE_BREAKERS.search(channel) or _LINE_BREAKERS.search(last_id):
-        return None
-    return encode_field(encode_parameters(channel, (("last-id", last_id),)))
+    line = encode_field(encode_parameters(channel, (("last-id", last_id),)))
+    return line if is_field_value(line) else None
 
 
 def _with_forwarded_proto(headers: Headers, options: RequestOptions) -> Headers:

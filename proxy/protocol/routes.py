@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from handlers.protocol.http1 import Headers
+from handlers.protocol.fields import encode_field
+from handlers.protocol.http1 import Headers, is_token
 from proxy.errors import RoutesError
 from proxy.protocol.route import JsonpMode, Proto, Route, RouteNotice, Target, TargetKind
 from proxy.protocol.route_line import LineError, Section, encode_sections, parse_sections
@@ -52,7 +53,6 @@ NOT_SUPPORTED_YET = {
 }
 """Options and kinds of target that are read but not obeyed, and what is missing. Whoever adds one takes it off here."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _BRACKETED_HOST = re.compile(r"\[([^\[\]]*:[^\[\]]*)\]")
 _PATH = re.compile(r"[!-~]*")
 
@@ -237,7 +237,7 @@ def _read_headers(options: OptionReader) -> Headers:
     headers: list[tuple[bytes, bytes]] = []
     for text in options.every("header"):
         name, colon, value = text.partition(":")
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or not is_token(encode_field(name)):
             raise LineError("header must use format 'name:value'")
         headers.append((name.encode(), value.strip(" \t").encode()))
     return tuple(headers)

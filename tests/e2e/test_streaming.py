@@ -176,3 +176,28 @@ async def test_an_upload_that_is_abandoned_does_not_look_complete(
     await backend.disconnected(connection)
     assert backend.requests_for("/half") == ()
     assert not app.tracebacks()
+
+
+async def test_a_client_that_pauses_in_its_body_for_too_long_gets_408(
+    app: AppProcess, client: RawClient, backend: ScriptedBackend
+) -> None:
+    """`proxy.body_timeout`: each piece has its time, and no backend waits for a client for ever."""
+    refused = (await app.counters())["requests_refused"]
+    await client.send(encode_request("/slow", method="POST", headers=[("Content-Length", "30")]))
+    for _ in range(3):
+        await app.advance(50)
+        await client.send(b"0123456789"[:9])
+    await app.advance(61)
+    answered = await client.response()
+    assert (answered.status, answered.body) == (408, b"Request body not received in time.\n")
+    assert answered.values(b"connection") == (b"close",)
+    assert (await app.counters())["requests_refused"] == refused + 1
+
+
+async def test_a_flood_of_interim_answers_is_502_and_stops_nobody(
+    app: AppProcess, client: RawClient, backend: ScriptedBackend
+) -> None:
+    """A hundred are enough for anybody."""
+    backend.answers("/flood", answer(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 5_000, *text(b"late").steps))
+    assert (await client.fetch("/flood")).status == 502
+    assert (await client.fetch("/after")).status == 200

@@ -9,14 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.broker import Broker, RecentIds
+from handlers.counters import Counters
+from handlers.edge import Edge
 from handlers.protocol.http1 import encode_chunk
 from handlers.protocol.items import Item
 from handlers.protocol.names import Channel, ItemId
+from handlers.timers import Clock
 from tests.handlers.room import Room, stream_item
 
 TTL = 60.0
-ROOM = Channel("room")
-ONE = ItemId("one")
+ROOM = "room"
+ONE = "one"
 
 
 def broker_of(room: Room, *, ttl: float = TTL) -> Broker:
@@ -74,6 +77,19 @@ async def test_an_id_may_come_again_once_it_is_forgotten(room: Room) -> None:
     assert [await client.chunk(), await client.chunk()] == [b"first", b"late enough"]
 
 
+async def test_an_item_whose_delivery_failed_may_be_published_again(room: Room) -> None:
+    """The publisher has been told 500, and sends it once more."""
+    edge = FailingEdge(clock=room.clock, counters=room.counters)
+    broker = Broker(edge=edge, clock=room.clock, counters=room.counters, id_cache_ttl=TTL)
+    item = with_id(stream_item("room", b"news"), "1")
+    with pytest.raises(AssertionError):
+        broker.publish([item])
+    broker.publish([item])
+    broker.publish([item])
+    assert edge.delivered == [item]
+    assert room.counters.publications_duplicate == 1
+
+
 async def test_publishing_to_nobody_counts_as_published(room: Room) -> None:
     broker_of(room).publish([stream_item("nobody", b"is there")])
     assert (room.counters.publications, room.counters.deliveries) == (1, 0)
@@ -88,27 +104,27 @@ async def test_publishing_to_nobody_counts_as_published(room: Room) -> None:
 )
 def test_an_id_is_known_until_its_time_is_over(after: float, is_known: bool) -> None:
     recent = RecentIds(ttl=TTL)
-    assert not recent.seen(ROOM, ONE, 1_000.0)
-    assert recent.seen(ROOM, ONE, 1_000.0 + after) is is_known
+    assert not seen(recent, ROOM, ONE, 1_000.0)
+    assert seen(recent, ROOM, ONE, 1_000.0 + after) is is_known
 
 
 def test_seeing_an_id_again_does_not_make_it_known_for_longer() -> None:
     recent = RecentIds(ttl=TTL)
-    assert [recent.seen(ROOM, ONE, now) for now in (0.0, 50.0, 60.0)] == [False, True, False]
+    assert [seen(recent, ROOM, ONE, now) for now in (0.0, 50.0, 60.0)] == [False, True, False]
 
 
 def test_without_a_time_nothing_is_known() -> None:
     recent = RecentIds(ttl=0)
-    assert [recent.seen(ROOM, ONE, 5.0) for _ in range(3)] == [False] * 3
+    assert [seen(recent, ROOM, ONE, 5.0) for _ in range(3)] == [False] * 3
     assert held_by(recent) == (0, 0)
 
 
 def test_memory_is_released_as_ids_are_forgotten() -> None:
     recent = RecentIds(ttl=TTL)
     for second in range(5_000):
-        recent.seen(ROOM, ItemId(f"{second}"), float(second))
+        seen(recent, ROOM, f"{second}", float(second))
     assert held_by(recent) == (TTL, TTL)
-    recent.seen(ROOM, ONE, 10_000.0)
+    seen(recent, ROOM, ONE, 10_000.0)
     assert held_by(recent) == (1, 1)
 
 
@@ -123,9 +139,33 @@ def test_the_memory_does_what_a_plain_table_would(ttl: float, events: list[tuple
     for seconds, channel, item_id in events:
         now += seconds
         is_known = until.get((channel, item_id), 0.0) > now
-        assert recent.seen(Channel(channel), ItemId(item_id), now) is is_known
+        assert seen(recent, channel, item_id, now) is is_known
         if not is_known:
             until[channel, item_id] = now + ttl
+
+
+class FailingEdge(Edge):
+    """An edge that fails at its first delivery, and notes the others."""
+
+    def __init__(self, *, clock: Clock, counters: Counters) -> None:
+        super().__init__(clock=clock, counters=counters)
+        self.delivered: list[Item] = []
+        self._is_faulty = True
+
+    def deliver(self, item: Item) -> int:
+        if self._is_faulty:
+            self._is_faulty = False
+            raise AssertionError("a fault")
+        self.delivered.append(item)
+        return super().deliver(item)
+
+
+def seen(recent: RecentIds, channel: str, item_id: str, now: float) -> bool:
+    """Say whether an id is known, and have it remembered if it is not, as the broker does."""
+    is_known = recent.knows(Channel(channel), ItemId(item_id), now)
+    if not is_known:
+        recent.remember(Channel(channel), ItemId(item_id), now)
+    return is_known
 
 
 def held_by(recent: RecentIds) -> tuple[int, int]:

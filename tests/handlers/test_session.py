@@ -10,7 +10,7 @@ import pytest
 
 from handlers.protocol.http1 import LAST_CHUNK
 from handlers.session import Session
-from handlers.timers import NOWHERE
+from handlers.timers import NOWHERE, TimerWheel
 from tests.handlers.room import KEPT, Room
 from tests.support.client import RawClient
 
@@ -156,6 +156,19 @@ async def test_draining_ends_a_session_in_good_order_and_closes(room: Room, kind
 
 
 # -- a client that is behind ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("closed"), AssertionError("no server")], ids=repr)
+async def test_a_session_that_fails_when_its_time_has_come_is_closed_and_costs_no_other_its_turn(
+    room: Room, fault: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = [await room.poll("room", seconds=30) for _ in range(3)]
+    room.door.fault = fault
+    room.clock.advance(30 + TimerWheel.RESOLUTION)
+    assert all(is_forgotten(room, session) for _, session in held)
+    assert [session.transport.is_closing() for _, session in held].count(True) == 1
+    assert len(room.door.taken) == 2
+    assert str(fault) in caplog.text
 
 
 @kinds

@@ -45,7 +45,13 @@ class Door:
 
 def make_options(serve: Callable[[Exchange], Awaitable[None]], clock: Clock, counters: Counters) -> ConnectionOptions:
     return ConnectionOptions(
-        serve=serve, limits=FramingLimits(), keep_alive_timeout=75, log_from=False, clock=clock, counters=counters
+        serve=serve,
+        limits=FramingLimits(),
+        keep_alive_timeout=75,
+        body_timeout=60,
+        log_from=False,
+        clock=clock,
+        counters=counters,
     )
 
 

@@ -233,3 +233,16 @@ async def test_a_request_can_be_sent_again_as_bytes_that_mean_the_same(request_b
     assert again.head == first.head
     assert again.is_complete
     assert again.take_kept() == b"GET /next"
+
+
+@pytest.mark.parametrize("sent", [b"short", b"much too long"])
+async def test_an_answer_of_another_length_than_announced_is_cut(sent: bytes) -> None:
+    """The client would take the next answer for its rest, or its rest for the next answer."""
+    connection = Connection()
+    exchange = exchange_of(head_of(), connection)
+    exchange.begin(status=200, reason=b"OK", headers=(), length=8)
+    await exchange.write(sent)
+    exchange.end()
+    assert connection.wire.is_aborted
+    assert not exchange.keep_alive
+    assert not exchange.is_ended

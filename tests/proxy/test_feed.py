@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import RequestBodyError
-from proxy.feed import KEPT_LIMIT, Feed, Message
+from proxy.feed import KEPT_LIMIT, TURN_BYTES, Feed, Message
 from proxy.protocol.framing import FramingLimits, RequestError, RequestFramer, RequestHead
 from tests.support.client import encode_request
 
@@ -23,7 +23,9 @@ class Owner:
     """Records what the feed asks of its connection."""
 
     def __init__(self) -> None:
+        self.feed: Feed
         self.messages: list[Message] = []
+        self.turns: list[bytes] = []
         self.is_paused = False
         self.is_closed = False
 
@@ -39,13 +41,17 @@ class Owner:
     def close(self) -> None:
         self.is_closed = True
 
+    def data_received(self, data: bytes) -> None:
+        self.turns.append(data)
+        self.messages.extend(self.feed.feed_data(data)[0])
+
 
 class Rig:
     """A feed, and what came out of it."""
 
     def __init__(self) -> None:
         self.owner = Owner()
-        self.feed = Feed(self.owner, BaseProtocol(asyncio.get_running_loop()), FramingLimits())
+        self.feed = self.owner.feed = Feed(self.owner, BaseProtocol(asyncio.get_running_loop()), FramingLimits())
 
     def give(self, data: bytes) -> None:
         """Feed `data` as aiohttp would."""
@@ -143,3 +149,36 @@ async def test_it_gives_what_the_framer_gives() -> None:
     framer.receive(POST)
     rig.give(POST)
     assert rig.owner.messages[0][0] == framer.head
+
+
+async def test_a_chunked_body_is_decoded_a_piece_a_turn_so_that_others_get_theirs() -> None:
+    """A read of tiny chunks takes many turns of the loop, and no byte is lost or changes its place."""
+    rig = Rig()
+    body = b"1\r\nx\r\n" * TURN_BYTES + b"0\r\n\r\n"
+    rig.give(CHUNKED[: CHUNKED.index(b"4;")])
+    rig.give(body + GET)
+    payload = rig.owner.messages[0][1]
+    assert not payload.is_eof()
+    assert rig.owner.is_paused
+    rig.give(b"")  # aiohttp resumes its parser at any time
+    turns = 0
+    while not payload.is_eof():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= len(body) // TURN_BYTES
+    assert await payload.readany() == b"x" * TURN_BYTES
+    rig.answer()
+    await asyncio.sleep(0)
+    assert rig.targets == [b"/c", b"/"]
+    assert not rig.owner.is_paused
+
+
+async def test_what_waits_for_its_turn_is_kept_when_the_connection_is_given_away() -> None:
+    rig = Rig()
+    rig.give(CHUNKED[: CHUNKED.index(b"4;")])
+    rig.give(b"0\r\n\r\n" + GET * (TURN_BYTES // len(GET) + 9))
+    assert rig.owner.messages[0][1].is_eof()
+    assert rig.feed.take_kept() == GET * (TURN_BYTES // len(GET) + 9)
+    rig.feed.let_go()
+    await asyncio.sleep(0)
+    assert rig.owner.turns == []

@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.protocol.answers import (
-    FRAMING,
     Answer,
     AnswerForm,
     connection_headers,
     encode_answer,
     merge_headers,
 )
-from handlers.protocol.http1 import Headers
+from handlers.protocol.http1 import Headers, hop_by_hop_names
 from tests.handlers.protocol.reading import NAMES, REASONS, VALUES, parsed
 
 
@@ -109,9 +108,15 @@ def test_the_connection_line_says_what_its_version_does_not_imply(
         ),
         pytest.param(
             ((b"A", b"1"),),
-            tuple((name.title(), b"x") for name in sorted(FRAMING)),
+            tuple((name.title(), b"x") for name in sorted(hop_by_hop_names(()) | {b"content-length"})),
             ((b"A", b"1"),),
-            id="framing is not the publisher's",
+            id="the connection is not the publisher's",
+        ),
+        pytest.param(
+            ((b"A", b"1"), (b"B", b"2")),
+            ((b"Connection", b"X-Hop, a"), (b"x-hop", b"3"), (b"A", b"4"), (b"C", b"5")),
+            ((b"A", b"1"), (b"B", b"2"), (b"C", b"5")),
+            id="nor what it names for the connection",
         ),
         pytest.param((), ((b"Grip-Hold", b"stream"), (b"GRIP-x", b"")), (), id="instructs go no further"),
         pytest.param(

@@ -61,6 +61,18 @@ def test_what_does_not_apply_is_an_error(body: str, operation: dict[str, object]
         patched(body, operation)
 
 
+@pytest.mark.timeout(10)
+def test_copies_that_double_the_body_are_stopped_before_they_fill_the_memory() -> None:
+    double: dict[str, object] = {"op": "copy", "from": "/a", "path": "/a/-"}
+    with pytest.raises(BodyPatchError, match="more than 50 copies, or more than 1000000 bytes"):
+        patched('{"a": [1]}', *[double] * 40)
+
+
+def test_a_patch_of_too_many_operations_is_refused() -> None:
+    with pytest.raises(BodyPatchError, match="at most 1000 operations"):
+        patched("{}", *[{"op": "add", "path": "/a", "value": 1}] * 1001)
+
+
 @given(JSON, OPERATIONS)
 def test_any_patch_on_any_body_gives_bytes_or_the_error(body: object, operations: object) -> None:
     with contextlib.suppress(BodyPatchError):

@@ -13,10 +13,10 @@ from handlers.protocol.fields import (
     encode_list,
     encode_parameters,
     escape_cstring,
-    hop_by_hop_names,
     parameter,
     parse_pairs,
     parse_parameters,
+    printable,
     split_list,
     unescape_cstring,
 )
@@ -146,8 +146,6 @@ def test_what_is_not_base64_is_an_error(text: str) -> None:
         decode_base64(text)
 
 
-def test_the_names_in_connection_are_hop_by_hop_but_for_what_the_next_hop_needs() -> None:
-    headers = ((b"Connection", b"close, X-Hop"), (b"X", b"1"), (b"connection", b"Host ,content-length, X-Two"))
-    names = hop_by_hop_names(headers)
-    assert {b"x-hop", b"x-two", b"close", b"connection", b"keep-alive", b"transfer-encoding"} <= names
-    assert not names & {b"host", b"content-length", b"x"}
+@given(st.text(st.characters()))
+def test_printable_text_can_be_encoded(text: str) -> None:
+    assert printable(text).encode().decode().isprintable()

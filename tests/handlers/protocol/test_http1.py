@@ -15,6 +15,9 @@ from handlers.protocol.http1 import (
     encode_head,
     has_body,
     header_values,
+    hop_by_hop_names,
+    is_field_value,
+    is_token,
     standard_reason,
     without_headers,
 )
@@ -44,6 +47,28 @@ def test_values_of_a_header_come_in_order_whatever_its_letter_case(name: bytes, 
 )
 def test_headers_go_by_name_whatever_their_letter_case(names: tuple[bytes, ...], left: Headers) -> None:
     assert without_headers(HEADERS, names) == left
+
+
+def test_the_names_in_connection_are_hop_by_hop_but_for_what_the_next_hop_needs() -> None:
+    headers = ((b"Connection", b"close, X-Hop"), (b"X", b"1"), (b"connection", b"Host ,content-length, X-Two"))
+    names = hop_by_hop_names(headers)
+    assert {b"x-hop", b"x-two", b"close", b"connection", b"keep-alive", b"transfer-encoding"} <= names
+    assert not names & {b"host", b"content-length", b"x"}
+
+
+@pytest.mark.parametrize("name", [b"A", b"x-1", b"!#$%&'*+-.^_`|~", b"0"])
+def test_a_token_may_be_a_headers_name(name: bytes) -> None:
+    assert is_token(name)
+
+
+@pytest.mark.parametrize("name", [b"", b"a b", b"a:", b"a\n", b"\x00", b"a\x7f", "é".encode(), b"(a)", b'"a"'])
+def test_anything_else_may_not(name: bytes) -> None:
+    assert not is_token(name)
+
+
+@given(st.binary(max_size=4))
+def test_a_field_value_holds_no_control_character_but_the_tab(value: bytes) -> None:
+    assert is_field_value(value) is all(byte == 9 or 32 <= byte != 127 for byte in value)
 
 
 # -- heads ----------------------------------------------------------------------------------------------------------

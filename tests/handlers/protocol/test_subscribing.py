@@ -12,7 +12,7 @@ from handlers.protocol.subscribing import CONTENT_FILTERS, Subscribing, Subscrip
 
 
 def holds(*names: str) -> tuple[ChannelHold, ...]:
-    return tuple(ChannelHold(name=Channel(name)) for name in names)
+    return tuple(ChannelHold(name=name) for name in names)
 
 
 def implicit(*names: str) -> tuple[Channel, ...]:
@@ -65,13 +65,13 @@ def test_channels_become_subscriptions(
 def test_only_filters_that_change_content_count_in_their_order(
     filters: tuple[str, ...], content_filters: tuple[str, ...]
 ) -> None:
-    hold = ChannelHold(name=Channel("a"), filters=filters)
+    hold = ChannelHold(name="a", filters=filters)
     found = subscribing([hold], prefix="", implicit=(), limit=20)
     assert found.subscriptions == (Subscription(channel=Channel("a"), content_filters=content_filters),)
 
 
 def test_of_a_channel_named_twice_the_last_filters_count() -> None:
-    channels = [ChannelHold(name=Channel("a"), filters=(name,)) for name in ("build-id", "var-subst")]
+    channels = [ChannelHold(name="a", filters=(name,)) for name in ("build-id", "var-subst")]
     found = subscribing(channels, prefix="", implicit=implicit("a"), limit=1)
     assert found.subscriptions == (Subscription(channel=Channel("a"), content_filters=("var-subst",)),)
     assert found.refused == ()

@@ -22,3 +22,12 @@ from proxy.protocol.headers import RequestOptions, request_headers
 def test_a_name_that_cgi_folds_into_one_of_ours_does_not_pass(name: bytes) -> None:
     sent = request_headers(((name, b"1"), (b"X_Own", b"2")), options=RequestOptions(host=b"h", grip=False))
     assert [pair[0] for pair in sent] == [b"Host", b"X_Own"]
+
+
+def test_a_name_that_cgi_folds_into_one_the_route_sets_does_not_pass() -> None:
+    options = RequestOptions(host=b"h", grip=False, route_headers=((b"X-Own", b"route"),))
+    assert request_headers(((b"X_Own", b"client"), (b"X_Other", b"1")), options=options) == (
+        (b"Host", b"h"),
+        (b"X_Other", b"1"),
+        (b"X-Own", b"route"),
+    )
