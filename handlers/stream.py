@@ -166,10 +166,11 @@ class StreamSession(Session):
         self._behind_until = now + max(self.site.settings.slow_grace, TimerWheel.RESOLUTION)
 
     def _start_beat(self, now: float) -> None:
-        # Up to a second is taken off at random, so that clients that came together do not beat together; and at
-        # least what the wheel may be late, so that no beat is.
+        # Up to a second is taken off at random, so that clients that came together do not beat together: half of the
+        # interval where that is less. At least what the wheel may be late, so that no beat is.
         self._beat_from = now
-        self._jitter = TimerWheel.RESOLUTION + (1 - TimerWheel.RESOLUTION) * self.site.random()
+        most = min(1.0, self._keep_alive.timeout / 2) if self._keep_alive is not None else 1.0
+        self._jitter = TimerWheel.RESOLUTION + (most - TimerWheel.RESOLUTION) * self.site.random()
 
     def _next_beat(self) -> float:
         if self._keep_alive is None:
