@@ -97,6 +97,7 @@ class App:
         self._router = make_router(settings)
         self._reloader = RoutesReloader(self._router, timers=self.clock, interval=settings.proxy.reload_interval)
         self._upstream = Upstream(settings=settings.proxy, clock=self.clock, counters=self.counters)
+        self._router.on_load = self._upstream.forget_addresses
         self._front = self._make_front(site)
         self._publishers = make_publishers(settings, broker, self.counters)
         self._drain = Drain(
@@ -137,9 +138,8 @@ class App:
     def reload(self) -> None:
         """Load the routes again (SIGHUP). Held connections are not touched."""
         log.info("SIGHUP, reloading the routes")
-        self._notifier.reloading(now=self.clock.now())
+        self._notifier.reloading()
         self._reloader.reload()
-        self._upstream.forget_addresses()
         self._notifier.ready("routes reloaded")
 
     async def drain(self) -> None:

@@ -213,6 +213,10 @@ class BackendConnection:
             # The client is gone, or the backend stopped taking the body. It may have answered already, so reading
             # decides what to tell the client; the connection must not be used again.
             self._protocol.force_close()
+        except Exception as error:
+            # The root of a task: whoever waits for the answer must not wait for this body.
+            log.exception("a request body was not sent")
+            self._protocol.set_exception(error)
 
     async def _write(self, data: bytes) -> None:
         transport = self._protocol.transport

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,8 @@ class Router:
         self._default_iss = default_iss
         self._default_key = default_key
         self._default_signer = Signer(default_iss, default_key) if default_key else None
+        self.on_load: Callable[[], None] | None = None
+        """Called after each load, for whoever keeps something per route or target."""
         self._table = RouteTable(())
         self._loaded: dict[int, LoadedRoute] = {}
 
@@ -94,6 +97,8 @@ class Router:
             notices=tuple(sorted((*read.notices, *table.notices), key=lambda notice: notice.line)),
         )
         self._write_log(report)
+        if self.on_load is not None:
+            self.on_load()
         return report
 
     def select(self, *, host: str, proto: Proto, ssl: bool, path: bytes) -> LoadedRoute | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 
 log = logging.getLogger("holdfast.sd_notify")
 
@@ -23,9 +24,11 @@ class Notifier:
         """Say that start-up, or the reload, is finished: clients are served."""
         self._send(b"READY=1\nSTATUS=" + _one_line(status))
 
-    def reloading(self, *, now: float) -> None:
-        """Say that a reload begins. `now` is the monotonic clock in seconds; the manager waits for a later `ready`."""
-        self._send(b"RELOADING=1\nMONOTONIC_USEC=%d" % int(now * 1_000_000))
+    def reloading(self) -> None:
+        """Say that a reload begins; the manager waits for a later `ready`."""
+        # The system's clock and not the loop's, which uvloop cuts to milliseconds: it can lie before the moment when
+        # the manager sent the signal, and then the manager takes this for the end of an earlier reload.
+        self._send(b"RELOADING=1\nMONOTONIC_USEC=%d" % (time.monotonic_ns() // 1000))
 
     def stopping(self) -> None:
         """Say that the shutdown has begun."""

@@ -113,10 +113,15 @@ class Upstream:
                 if not may_repeat:
                     raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
             self._counters.backend_retries += 1
-            try:
-                connection = await self._connect(target, request)
-            except (ConnectFailed, TimeoutError) as error:
-                raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
+            connection = await self._connect_again(target, request)
+
+    async def _connect_again(self, target: Target, request: BackendRequest) -> BackendConnection:
+        try:
+            return await self._connect(target, request)
+        except ConnectFailed as error:
+            raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
+        except TimeoutError as error:
+            raise UpstreamError(status=504, detail=f"{target.name}: no connection in time") from error
 
     async def _ask(self, connection: BackendConnection, target: Target, request: BackendRequest) -> BackendAnswer:
         limit = target.timeout or self._settings.response_timeout
