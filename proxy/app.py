@@ -18,7 +18,7 @@ import uvloop
 from handlers.broker import Broker
 from handlers.counters import Counters
 from handlers.edge import Edge
-from handlers.protocol.address import Address
+from handlers.protocol.address import Address, parse_address
 from handlers.session import Site
 from handlers.timers import Clock, LoopClock, TimerWheel
 from proxy.config import Settings
@@ -122,11 +122,18 @@ class App:
         self._router.load()
         if self._settings.proxy.reload_interval:
             self._reloader.start()
-        await self._publishers.start()
-        loop = asyncio.get_running_loop()
         sockets: list[socket.socket] = []
-        for address in self._settings.proxy.addresses:
-            sockets.extend(listen(address, self._settings.hold))
+        publish_sockets: list[socket.socket] = []
+        try:
+            publish_sockets.extend(listen(parse_address(self._settings.publish.listen)))
+            for address in self._settings.proxy.addresses:
+                sockets.extend(listen(address, self._settings.hold))
+        except OSError:
+            for sock in (*publish_sockets, *sockets):
+                sock.close()
+            raise
+        await self._publishers.start(publish_sockets)
+        loop = asyncio.get_running_loop()
         for sock in sockets:
             self._servers.append(await loop.create_server(self.clients, sock=sock, backlog=4096))
         self.proxy_addresses = tuple(sock.getsockname()[:2] for sock in sockets)

@@ -19,10 +19,11 @@ RESERVED_FILES = 32
 """Open files that are never given to clients."""
 
 
-def listen(address: Address, settings: HoldSettings) -> tuple[socket.socket, ...]:
+def listen(address: Address, settings: HoldSettings | None = None) -> tuple[socket.socket, ...]:
     """Bind and listen. Without a host it is every interface, IPv6 and IPv4 on one socket where the system has both.
 
-    Raises OSError with the address as its `filename`.
+    `settings` bound what the kernel keeps for each client; publishers have none. Raises OSError with the address as its
+    `filename`.
     """
     sockets: list[socket.socket] = []
     try:
@@ -64,15 +65,15 @@ def raise_file_limit() -> int:
     return clients
 
 
-def _listen(family: int, sockaddr: tuple[str, int], settings: HoldSettings) -> socket.socket:
+def _listen(family: int, sockaddr: tuple[str, int], settings: HoldSettings | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockaddr[0] != "::")
-        if settings.kernel_unsent_limit:
+        if settings is not None and settings.kernel_unsent_limit:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, settings.kernel_unsent_limit)
-        if settings.user_timeout:
+        if settings is not None and settings.user_timeout:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.user_timeout * 1000))
         sock.bind(sockaddr)
         sock.listen(4096)

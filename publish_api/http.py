@@ -8,7 +8,7 @@ here stores, orders or delivers.
 from __future__ import annotations
 
 import asyncio
-import os
+import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -20,7 +20,6 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from handlers.counters import Counters
 from handlers.errors import ItemError
-from handlers.protocol.address import parse_address
 from handlers.protocol.item_json import parse_publish
 from handlers.protocol.items import Item
 from publish_api.authorization import Authorization
@@ -69,32 +68,28 @@ class PublishServer:
         self._metrics = metrics
         self._authorization = Authorization(settings)
         self._connections: PublishConnectionServer | None = None
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port publishers connect to; known once started."""
-        if self._server is None:
+        if not self._servers:
             raise RuntimeError("the publish server is not started")
-        host, port = self._server.sockets[0].getsockname()[:2]
+        host, port = self._servers[0].sockets[0].getsockname()[:2]
         return host, port
 
-    async def start(self) -> None:
-        """Listen. Raises OSError, with the address as its `filename`, when that cannot be done."""
-        address = parse_address(self._settings.listen)
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve publishers who connect to `sockets`, which listen already."""
         self._connections = PublishConnectionServer(self._answer, self._settings, self._counters)
         loop = asyncio.get_running_loop()
-        try:
-            self._server = await loop.create_server(self._connections, address.host, address.port, backlog=1024)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise OSError(error.errno, reason, str(address)) from error
+        self._servers = [await loop.create_server(self._connections, sock=sock) for sock in sockets]
 
     async def stop(self) -> None:
         """Stop listening, close idle connections, and the others once answered or after STOP_SECONDS."""
-        if self._server is None or self._connections is None:
+        if self._connections is None:
             return
-        self._server.close()
+        for server in self._servers:
+            server.close()
         self._connections.pre_shutdown()
         await self._connections.shutdown(STOP_SECONDS)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.app import App, load_key, make_publishers, make_router
+from proxy.app import App, load_key
 from proxy.errors import RoutesFileError, SettingsError
 from tests.proxy.in_process import client_of, running, settle
 from tests.support.backend import ScriptedBackend
@@ -59,10 +59,8 @@ def test_no_key_is_no_key() -> None:
 
 async def test_a_token_that_cannot_be_read_is_named() -> None:
     settings = settings_from(["publish.token=file:/no/such/file"], routes=["* test"])
-    with pytest.raises(SettingsError, match="publish"):
+    with pytest.raises(SettingsError, match=r"^publish\.token: /no/such/file cannot be read"):
         App(settings, clock=ManualClock())
-    assert make_publishers is not None
-    assert make_router(settings) is not None
 
 
 async def test_a_reload_takes_the_new_routes_and_leaves_clients_alone(tmp_path: Path) -> None:

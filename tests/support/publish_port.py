@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from handlers.protocol.address import Address
 from handlers.protocol.items import Item
+from proxy.listening import listen
 from publish_api.http import PublishServer
 from publish_api.settings import PublishSettings
 
@@ -67,10 +69,10 @@ def request(body: bytes | None, *headers: str, path: str = "/publish/", method: 
 async def publish_port(
     settings: PublishSettings | None = None, *, metrics: Callable[[], bytes] | None = None
 ) -> AsyncGenerator[PublishPort]:
-    """Run a publish port. `settings` must listen on port 0."""
+    """Run a publish port on a free port of 127.0.0.1."""
     sink = ListSink()
     server = PublishServer(settings or PublishSettings(listen="127.0.0.1:0"), sink, metrics=metrics)
-    await server.start()
+    await server.start(listen(Address(host="127.0.0.1", port=0)))
     try:
         yield PublishPort(server, sink)
     finally:
