@@ -1,7 +1,7 @@
-"""Errors by fault: the backend's (InstructError) and the publisher's (ItemError).
+"""Errors by fault: the backend's (InstructError), the publisher's (ItemError) and the operator's (InvalidSetting).
 
 Each carries its text, ready to be shown. Who catches them decides the status: an InstructError is answered to the
-client with 502, an ItemError to the publisher with 400.
+client with 502, an ItemError to the publisher with 400, and an InvalidSetting ends the start.
 """
 
 from __future__ import annotations
@@ -21,3 +21,16 @@ class ItemError(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
+
+
+class InvalidSetting(ValueError):
+    """A setting has a value that its type allows and that nothing can obey. `key` is its name within its section."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key = key
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return `KEY: reason`."""
+        return f"{self.key}: {self.reason}"

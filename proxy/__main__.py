@@ -14,19 +14,19 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from handlers.errors import InvalidSetting
 from proxy.check import check_configuration
 from proxy.config import Assignment, Settings, load_settings, parse_assignment
 from proxy.errors import RoutesFileError, SettingsError
-from proxy.log import LogSettings, configure, escape
+from proxy.log import configure, escape
 from publish_api.authorization import Authorization
 from publish_api.commands import add_publish_command, run_publish
-from publish_api.errors import SecretError
 
 _STOPPED_BY_KEYBOARD = 130  # what a shell reports for SIGINT
 
 _DESCRIPTION = """\
-Holdfast holds the long-lived connections (server-sent events, long polls, WebSockets) that an
-ordinary HTTP backend cannot, and pushes to them what is POSTed to its publish port."""
+Holdfast holds the long-lived connections (server-sent events, long polls) that an ordinary HTTP
+backend cannot, and pushes to them what is POSTed to its publish port."""
 
 _EPILOG = """\
 Without a command it is `run`; its options are listed by `holdfast run --help`.
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _make_parser().parse_args(_with_command(words))
     try:
         return _run_command(args, os.environ)
-    except (SettingsError, RoutesFileError, SecretError) as error:
+    except (SettingsError, RoutesFileError) as error:
         return _fail(str(error))
     except OSError as error:  # a port that is taken, an interface that is not there
         return _fail(_describe_os_error(error))
@@ -64,8 +64,6 @@ def _run_command(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return run_publish(args, environ)
         case "check":
             settings = _load(args, environ)
-            # Loading the routes logs what is wrong with them, and the check prints it.
-            configure(LogSettings(level="error"), sys.stderr)
             return check_configuration(settings, sys.stdout, problems=_publish_problems(settings))
         case _:
             return _run_proxy(_load(args, environ))
@@ -82,8 +80,8 @@ def _run_proxy(settings: Settings) -> int:
 def _publish_problems(settings: Settings) -> tuple[str, ...]:
     try:
         Authorization(settings.publish)
-    except SecretError as error:
-        return (str(error),)
+    except InvalidSetting as error:
+        return (f"publish.{error}",)
     return ()
 
 

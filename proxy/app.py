@@ -11,6 +11,7 @@ import random as random_module
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import uvloop
@@ -18,7 +19,8 @@ import uvloop
 from handlers.broker import Broker
 from handlers.counters import Counters
 from handlers.edge import Edge
-from handlers.protocol.address import Address, parse_address
+from handlers.errors import InvalidSetting
+from handlers.protocol.address import Address
 from handlers.session import Site
 from handlers.timers import Clock, LoopClock, TimerWheel
 from proxy.config import Settings
@@ -28,19 +30,22 @@ from proxy.errors import SettingsError
 from proxy.exchange import Exchange
 from proxy.front import Front
 from proxy.holding import Holding
-from proxy.listening import listen, raise_file_limit
+from proxy.listening import SocketOptions, listen, raise_file_limit
 from proxy.outgoing import Outgoing
 from proxy.protocol.framing import FramingLimits
 from proxy.protocol.grip_sig import GripKey, KeyFormatError, parse_key
 from proxy.reload import RoutesReloader
-from proxy.router import FileSource, LineSource, Router
+from proxy.router import Router, choose_source
 from proxy.sd_notify import Notifier
 from proxy.upstream import Upstream
-from publish_api.errors import SecretError
+from publish_api.http import BACKLOG as PUBLISHER_BACKLOG
 from publish_api.http import PublishServer
 from publish_api.metrics import encode_metrics
 
 log = logging.getLogger("holdfast")
+
+CLIENT_BACKLOG = 4096
+"""Clients that may wait to be accepted: as many as reconnect at once when a proxy beside this one goes away."""
 
 
 def run(settings: Settings) -> int:
@@ -95,11 +100,11 @@ class App:
             edge=self.edge, clock=self.clock, counters=self.counters, id_cache_ttl=settings.hold.id_cache_ttl
         )
         self._router = make_router(settings)
-        self._reloader = RoutesReloader(self._router, timers=self.clock, interval=settings.proxy.reload_interval)
+        self._reloader = RoutesReloader(self._router, clock=self.clock, interval=settings.proxy.reload_interval)
         self._upstream = Upstream(settings=settings.proxy, clock=self.clock, counters=self.counters)
         self._router.on_load = self._upstream.forget_addresses
         self._front = self._make_front(site)
-        self._publishers = make_publishers(settings, broker, self.counters)
+        self._publishers = make_publishers(settings, broker, counters=self.counters, clock=self.clock)
         self._drain = Drain(
             edge=self.edge,
             clients=self.clients,
@@ -122,21 +127,12 @@ class App:
         self._router.load()
         if self._settings.proxy.reload_interval:
             self._reloader.start()
-        sockets: list[socket.socket] = []
-        publish_sockets: list[socket.socket] = []
-        try:
-            publish_sockets.extend(listen(parse_address(self._settings.publish.listen)))
-            for address in self._settings.proxy.addresses:
-                sockets.extend(listen(address, self._settings.hold))
-        except OSError:
-            for sock in (*publish_sockets, *sockets):
-                sock.close()
-            raise
-        await self._publishers.start(publish_sockets)
+        publisher_sockets, client_sockets = open_doors(self._settings)
+        await self._publishers.start(publisher_sockets)
         loop = asyncio.get_running_loop()
-        for sock in sockets:
-            self._servers.append(await loop.create_server(self.clients, sock=sock, backlog=4096))
-        self.proxy_addresses = tuple(sock.getsockname()[:2] for sock in sockets)
+        for sock in client_sockets:
+            self._servers.append(await loop.create_server(self.clients, sock=sock, backlog=CLIENT_BACKLOG))
+        self.proxy_addresses = tuple(sock.getsockname()[:2] for sock in client_sockets)
         names = ", ".join(str(Address(host=host, port=port)) for host, port in self.proxy_addresses)
         host, port = self.publish_address
         log.info("listening for clients on %s, for publishers on %s", names, Address(host=host, port=port))
@@ -189,18 +185,36 @@ class App:
         )
 
 
-def make_publishers(settings: Settings, broker: Broker, counters: Counters) -> PublishServer:
+def open_doors(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Listen for publishers and for clients: on all addresses, or on none. Raises OSError."""
+    hold = settings.hold
+    client_options = SocketOptions(
+        unsent_limit=hold.kernel_unsent_limit, user_timeout=hold.user_timeout, backlog=CLIENT_BACKLOG
+    )
+    with ExitStack() as opened:
+
+        def open_one(address: Address, options: SocketOptions) -> list[socket.socket]:
+            return [opened.enter_context(sock) for sock in listen(address, options)]
+
+        for_publishers = open_one(settings.publish.address, SocketOptions(backlog=PUBLISHER_BACKLOG))
+        for_clients = [sock for address in settings.proxy.addresses for sock in open_one(address, client_options)]
+        opened.pop_all()
+    return for_publishers, for_clients
+
+
+def make_publishers(settings: Settings, broker: Broker, *, counters: Counters, clock: Clock) -> PublishServer:
     """Make the publishers' door. Raises SettingsError for a token or key file that cannot be used."""
     try:
-        return PublishServer(settings.publish, broker, counters=counters, metrics=lambda: encode_metrics(counters))
-    except SecretError as error:
-        raise SettingsError(str(error)) from error
+        return PublishServer(
+            settings.publish, broker, counters=counters, clock=clock, metrics=lambda: encode_metrics(counters)
+        )
+    except InvalidSetting as error:
+        raise SettingsError(f"publish.{error}") from error
 
 
 def make_router(settings: Settings) -> Router:
     """Make the router; it is empty until loaded. Raises SettingsError for a key that cannot sign."""
-    lines = settings.route_lines
-    source = LineSource(lines=lines) if lines else FileSource(path=Path(settings.proxy.routes))
+    source = choose_source(lines=settings.route_lines, file=settings.proxy.routes)
     key = load_key(settings.proxy.sig_key, "sig_key")
     try:
         return Router(source, default_iss=settings.proxy.sig_iss, default_key=key)

@@ -29,6 +29,7 @@ from handlers.protocol.http1 import LAST_CHUNK, encode_chunk
 from proxy.errors import RequestBodyError
 from proxy.protocol.answer_head import AnswerHead, AnswerHeadError, check_answer_head
 from proxy.request_body import RequestBody
+from proxy.tls import is_hostname
 
 log = logging.getLogger("holdfast.backend")
 
@@ -214,8 +215,8 @@ class BackendConnection:
             # decides what to tell the client; the connection must not be used again.
             self._protocol.force_close()
         except Exception as error:
-            # The root of a task: whoever waits for the answer must not wait for this body.
-            log.exception("a request body was not sent")
+            # The root of a task: nobody waits for it, and whoever waits for the answer must not wait for ever.
+            log.exception("a request's body was not sent")
             self._protocol.set_exception(error)
 
     async def _write(self, data: bytes) -> None:
@@ -267,14 +268,6 @@ class BackendAnswer:
         """Stop reading; the connection is closed unless the body had already come whole."""
         if not self._payload.is_eof():
             self._connection.close()
-
-
-def is_hostname(name: str) -> bool:
-    """Say whether TLS can ask for this name: clients make names up, and uvloop logs a traceback for one that is bad."""
-    try:
-        return bool(name.encode("idna")) and not name.startswith(".")
-    except UnicodeError:
-        return False
 
 
 def read_head(message: RawResponseMessage) -> AnswerHead:

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from handlers.protocol.address import parse_address
 from proxy.config import Settings
 from proxy.explain import explain_route, signing_key
 from proxy.log import escape
 from proxy.protocol.grip_sig import KeyFormatError, Signer, parse_key
-from proxy.protocol.matching import RouteTable
-from proxy.protocol.routes import Route, parse_lines, parse_routes
-from proxy.router import LINE_SOURCE_NAME, FileSource, LineSource, LoadReport, Router
+from proxy.protocol.routes import Route
+from proxy.router import LoadReport, Router, RouteSource, choose_source
 
 _HERE = Path()
 _PUBLIC_SECRET = b"changeme"  # the key of Pushpin's example settings
@@ -38,62 +36,34 @@ def check_configuration(settings: Settings, out: TextIO, *, problems: tuple[str,
 
     `problems` are those the caller has found at the publishers' door, which this one does not know.
 
-    Raises RoutesFileError when the routes file cannot be read. Loading the routes logs what is wrong with them;
-    the caller silences the log, since all of it is written here.
+    Raises RoutesFileError when the routes file cannot be read.
     """
-    loaded = _load_routes(settings)
+    source = choose_source(lines=settings.route_lines, file=settings.proxy.routes)
+    report = Router(source, default_iss="", default_key=None).examine()
     print(f"settings: {settings.file or 'built-in defaults, no file'}", file=out)
     print(f"clients: {', '.join(settings.proxy.listen)}", file=out)
     print(f"publishers: {settings.publish.listen}", file=out)
-    for route in loaded.routes:
+    for route in report.routes:
         print(escape(f"{route.source}:{route.line}  {explain_route(route, settings.proxy)}"), file=out)
-    findings = (*(Finding(text=problem) for problem in problems), *_find(settings, loaded))
+    findings = (*(Finding(text=problem) for problem in problems), *_find(settings, source, report))
     for finding in findings:
         print(escape(finding.text), file=out)
     bad = sum(finding.is_problem for finding in findings)
-    print(f"{_count(len(loaded.routes), 'route')}, {_count(bad, 'problem')}", file=out)
+    print(f"{_count(len(report.routes), 'route')}, {_count(bad, 'problem')}", file=out)
     return 1 if bad else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Loaded:
-    """The routes that would be in force, and what the router says about all lines."""
-
-    name: str
-    folder: Path
-    routes: tuple[Route, ...]
-    report: LoadReport
-
-
-def _load_routes(settings: Settings) -> _Loaded:
-    path = Path(settings.proxy.routes)
-    lines = settings.route_lines
-    router = Router(LineSource(lines=lines) if lines else FileSource(path=path), default_iss="", default_key=None)
-    report = router.load()
-    if lines:
-        read = parse_lines(lines, source=LINE_SOURCE_NAME)
-    else:
-        read = parse_routes(path.read_bytes().decode("utf-8-sig", "surrogateescape"), source=str(path))
-    refused = {problem.line for problem in report.problems}
-    return _Loaded(
-        name=LINE_SOURCE_NAME if lines else str(path),
-        folder=_HERE if lines else path.parent,
-        routes=RouteTable(route for route in read.routes if route.line not in refused).routes,
-        report=report,
-    )
-
-
-def _find(settings: Settings, loaded: _Loaded) -> Iterator[Finding]:
-    for problem in loaded.report.problems:
+def _find(settings: Settings, source: RouteSource, report: LoadReport) -> Iterator[Finding]:
+    for problem in report.problems:
         yield Finding(text=str(problem))
     yield from _find_in_key("proxy.sig_key", settings.proxy.sig_key, signs=True)
     yield from _find_in_key("proxy.upstream_key", settings.proxy.upstream_key, signs=False)
-    for route in loaded.routes:
+    for route in report.routes:
         if route.sig_key and not route.no_grip:
-            yield from _find_in_key(f"{route.source}:{route.line}", route.sig_key, signs=True, folder=loaded.folder)
-    for notice in loaded.report.notices:
-        yield Finding(text=f"{loaded.name}:{notice.line}: notice: {notice.text}", is_problem=False)
-    yield from _find_risks(settings, loaded.routes)
+            yield from _find_in_key(f"{route.source}:{route.line}", route.sig_key, signs=True, folder=source.folder)
+    for notice in report.notices:
+        yield Finding(text=f"{source.name}:{notice.line}: notice: {notice.text}", is_problem=False)
+    yield from _find_risks(settings, report.routes)
 
 
 def _find_in_key(origin: str, spec: str, *, signs: bool, folder: Path = _HERE) -> Iterator[Finding]:
@@ -125,7 +95,7 @@ def _find_risks(settings: Settings, routes: tuple[Route, ...]) -> Iterator[Findi
     if settings.proxy.accept_x_forwarded_proto:
         texts.append("proxy.accept_x_forwarded_proto is on: anybody who reaches this port directly can claim TLS")
     publish = settings.publish
-    if not (publish.token or publish.jwt_key or parse_address(publish.listen).is_loopback):
+    if not (publish.token or publish.jwt_key or publish.address.is_loopback):
         texts.append(f"publish.listen is {publish.listen} and publish.token is empty: whoever reaches it can publish")
     for text in texts:
         yield Finding(text=f"warning: {text}", is_problem=False)

@@ -28,6 +28,7 @@ from msgspec.inspect import (
     type_info,
 )
 
+from handlers.errors import InvalidSetting
 from handlers.settings import HoldSettings
 from proxy.errors import SettingsError
 from proxy.log import LogSettings
@@ -203,10 +204,10 @@ def _build(
     own = {name.removeprefix(f"{section}."): value for name, value in values.items() if name.startswith(f"{section}.")}
     try:
         return settings(**own)
-    except ValueError as error:  # from __post_init__, which begins its text with the key
-        name = f"{section}.{str(error).partition(':')[0]}"
+    except InvalidSetting as error:
+        name = f"{section}.{error.key}"
         origin = f"{origins[name]}: " if name in origins else ""
-        raise SettingsError(f"{origin}{section}.{error}") from error
+        raise SettingsError(f"{origin}{name}: {error.reason}") from error
 
 
 def _describe(kind: Type) -> str:

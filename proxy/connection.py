@@ -22,8 +22,8 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 
 from handlers.counters import Counters
+from handlers.deadline import Deadline
 from handlers.timers import Clock
-from proxy.deadline import Deadline
 from proxy.errors import RequestBodyError
 from proxy.exchange import Exchange, refusal
 from proxy.feed import Feed, Message

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from functools import partial
 
 from handlers.counters import Counters
+from handlers.deadline import Deadline
 from handlers.edge import Edge
 from handlers.session import Session, guarded
 from handlers.timers import Clock
 from proxy.connection import ClientServer
-from proxy.deadline import Deadline
 
 log = logging.getLogger("holdfast.drain")
 

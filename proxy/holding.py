@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from handlers.deadline import Deadline
 from handlers.edge import Edge
 from handlers.protocol.answers import Answer
 from handlers.protocol.grip import is_grip, is_instruct_body, parse_instruct
@@ -20,7 +21,6 @@ from handlers.protocol.subscribing import Subscription, subscribing
 from handlers.response import ResponseSession
 from handlers.session import Site
 from handlers.stream import StreamSession
-from proxy.deadline import Deadline
 from proxy.errors import RequestBodyError, UpstreamError
 from proxy.flow import Flow
 

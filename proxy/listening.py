@@ -9,9 +9,9 @@ import errno
 import logging
 import resource
 import socket
+from dataclasses import dataclass
 
 from handlers.protocol.address import Address
-from handlers.settings import HoldSettings
 
 log = logging.getLogger("holdfast")
 
@@ -19,16 +19,27 @@ RESERVED_FILES = 32
 """Open files that are never given to clients."""
 
 
-def listen(address: Address, settings: HoldSettings | None = None) -> tuple[socket.socket, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketOptions:
+    """What the kernel is to do for each connection that a listening socket accepts."""
+
+    unsent_limit: int = 0
+    """Bytes not yet sent that it may queue (TCP_NOTSENT_LOWAT); 0 leaves the system's limit."""
+    user_timeout: float = 0
+    """Seconds a peer may take nothing of what it was sent (TCP_USER_TIMEOUT); 0 leaves the system's."""
+    backlog: int
+    """Connections that may wait to be accepted."""
+
+
+def listen(address: Address, options: SocketOptions) -> tuple[socket.socket, ...]:
     """Bind and listen. Without a host it is every interface, IPv6 and IPv4 on one socket where the system has both.
 
-    `settings` bound what the kernel keeps for each client; publishers have none. Raises OSError with the address as its
-    `filename`.
+    Raises OSError with the address as its `filename`; nothing is left open then.
     """
     sockets: list[socket.socket] = []
     try:
         for family, sockaddr in find(address):
-            sockets.append(_listen(family, sockaddr, settings))  # one by one: those made so far are closed below
+            sockets.append(_listen(family, sockaddr, options))  # one by one: those made so far are closed below
     except (OSError, UnicodeError) as error:  # UnicodeError: a name with a label of more than 63 bytes
         for sock in sockets:
             sock.close()
@@ -65,18 +76,18 @@ def raise_file_limit() -> int:
     return clients
 
 
-def _listen(family: int, sockaddr: tuple[str, int], settings: HoldSettings | None) -> socket.socket:
+def _listen(family: int, sockaddr: tuple[str, int], options: SocketOptions) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, sockaddr[0] != "::")
-        if settings is not None and settings.kernel_unsent_limit:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, settings.kernel_unsent_limit)
-        if settings is not None and settings.user_timeout:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.user_timeout * 1000))
+        if options.unsent_limit:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, options.unsent_limit)
+        if options.user_timeout:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.user_timeout * 1000))
         sock.bind(sockaddr)
-        sock.listen(4096)
+        sock.listen(options.backlog)
         sock.setblocking(False)
     except OSError:
         sock.close()

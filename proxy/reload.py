@@ -8,32 +8,15 @@ inotify never reports, and it costs some microseconds. Made by the composition r
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
+from handlers.timers import Clock, TimerHandle
 from proxy.errors import RoutesFileError
 from proxy.router import FileSource, Router
 
 _log = logging.getLogger("holdfast.routes")
 
 _Fingerprint = tuple[int, ...] | None
-
-
-class Timer(Protocol):
-    """A callback that is due."""
-
-    def cancel(self) -> object:
-        """Make sure that it is not called any more."""
-        ...
-
-
-class Timers(Protocol):
-    """The part of the clock that is needed here."""
-
-    def call_later(self, seconds: float, callback: Callable[[], None], /) -> Timer:
-        """Call `callback` once, in `seconds`."""
-        ...
 
 
 class RoutesReloader:
@@ -43,14 +26,14 @@ class RoutesReloader:
     new routes are in force after one to two intervals. Routes from the command line are not watched.
     """
 
-    def __init__(self, router: Router, *, timers: Timers, interval: float = 0.5) -> None:
+    def __init__(self, router: Router, *, clock: Clock, interval: float) -> None:
         """`interval` is in seconds."""
         self._router = router
-        self._timers = timers
+        self._clock = clock
         self._interval = interval
         self._path = router.source.path if isinstance(router.source, FileSource) else None
         self._loaded = self._last = _fingerprint(self._path)
-        self._timer: Timer | None = None
+        self._timer: TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to watch."""
@@ -73,7 +56,7 @@ class RoutesReloader:
             _log.error("%s; the routes stay as they were", error)
 
     def _arm(self) -> None:
-        self._timer = self._timers.call_later(self._interval, self._look)
+        self._timer = self._clock.call_later(self._interval, self._look)
 
     def _look(self) -> None:
         # First of all, so that nothing that goes wrong below can end the watch.

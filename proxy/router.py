@@ -17,6 +17,7 @@ from proxy.errors import RoutesError, RoutesFileError
 from proxy.protocol.grip_sig import GripKey, KeyFormatError, Signer, parse_key
 from proxy.protocol.matching import RouteTable
 from proxy.protocol.routes import Proto, Route, RouteNotice, RoutesFile, Target, parse_lines, parse_routes
+from proxy.tls import CertificateError, load_certificate
 
 _log = logging.getLogger("holdfast.routes")
 
@@ -27,6 +28,16 @@ class FileSource:
 
     path: Path
 
+    @property
+    def name(self) -> str:
+        """What its routes are from, in texts for the operator."""
+        return str(self.path)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative names of key files start."""
+        return self.path.parent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineSource:
@@ -34,11 +45,15 @@ class LineSource:
 
     lines: tuple[str, ...]
     folder: Path = Path()
+    name: str = "<route>"
 
 
 RouteSource = FileSource | LineSource
 
-LINE_SOURCE_NAME = "<route>"
+
+def choose_source(*, lines: tuple[str, ...], file: str) -> RouteSource:
+    """Return where routes come from: the lines if there are any, the file if not."""
+    return LineSource(lines=lines) if lines else FileSource(path=Path(file))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +66,10 @@ class LoadedRoute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """What a load came to; it has been logged already."""
+    """What all lines together come to."""
 
-    entries: int
+    routes: tuple[Route, ...]
+    """Those that can be used, in their order."""
     problems: tuple[RoutesError, ...]
     notices: tuple[RouteNotice, ...]
 
@@ -81,6 +97,23 @@ class Router:
         Lines that cannot be used are logged and left out. Raises RoutesFileError when there is no reading the file:
         the routes stay as they were, and nothing is logged.
         """
+        self._table, self._loaded, report = self._make()
+        self._write_log(report)
+        if self.on_load is not None:
+            self.on_load()
+        return report
+
+    def examine(self) -> LoadReport:
+        """Say what `load` would come to now: nothing is put in force or logged. Raises RoutesFileError."""
+        _, _, report = self._make()
+        return report
+
+    def select(self, *, host: str, proto: Proto, ssl: bool, path: bytes) -> LoadedRoute | None:
+        """Return the route for a request, or None; the arguments are those of `RouteTable.select`."""
+        route = self._table.select(host=host, proto=proto, ssl=ssl, path=path)
+        return self._loaded[route.line] if route else None
+
+    def _make(self) -> tuple[RouteTable, dict[int, LoadedRoute], LoadReport]:
         read = self._read()
         loaded: dict[int, LoadedRoute] = {}
         problems = list(read.problems)
@@ -90,46 +123,28 @@ class Router:
             except RoutesError as problem:
                 problems.append(problem)
         table = RouteTable(entry.route for entry in loaded.values())
-        self._table, self._loaded = table, loaded
         report = LoadReport(
-            entries=len(table.routes),
+            routes=table.routes,
             problems=tuple(sorted(problems, key=lambda problem: problem.line)),
             notices=tuple(sorted((*read.notices, *table.notices), key=lambda notice: notice.line)),
         )
-        self._write_log(report)
-        if self.on_load is not None:
-            self.on_load()
-        return report
-
-    def select(self, *, host: str, proto: Proto, ssl: bool, path: bytes) -> LoadedRoute | None:
-        """Return the route for a request, or None; the arguments are those of `RouteTable.select`."""
-        return self._entry(self._table.select(host=host, proto=proto, ssl=ssl, path=path))
-
-    def by_id(self, route_id: str) -> LoadedRoute | None:
-        """Return the route whose `Route.key` this is, if exactly one has it. A retry finds its route again by it."""
-        return self._entry(self._table.by_id(route_id))
-
-    def is_shared_id(self, route_id: str) -> bool:
-        """Say whether several routes claim the id, so that a request for it is to be matched by condition instead."""
-        return self._table.is_shared_id(route_id)
-
-    def _entry(self, route: Route | None) -> LoadedRoute | None:
-        return self._loaded[route.line] if route else None
+        return table, loaded, report
 
     def _read(self) -> RoutesFile:
         if isinstance(self.source, LineSource):
-            return parse_lines(self.source.lines, source=LINE_SOURCE_NAME)
+            return parse_lines(self.source.lines, source=self.source.name)
         path = self.source.path
         try:
             content = path.read_bytes()
         except OSError as error:
             raise RoutesFileError(path=str(path), reason=error.strerror or str(error)) from error
         # Bytes that are not UTF-8 cost the line they are in, or nothing in a comment, but not the whole file.
-        return parse_routes(content.decode("utf-8-sig", errors="surrogateescape"), source=str(path))
+        return parse_routes(content.decode("utf-8-sig", errors="surrogateescape"), source=self.source.name)
 
     def _resolve(self, route: Route) -> LoadedRoute:
         for target in route.targets:
-            _check_certificate(route, target)
+            if target.client_cert:
+                _check_certificate(route, target)
         if route.no_grip:
             return LoadedRoute(route=route, signer=None)
         if route.sig_iss is None and route.sig_key is None:
@@ -144,34 +159,18 @@ class Router:
         return LoadedRoute(route=route, signer=signer)
 
     def _read_key_file(self, name: str) -> bytes:
-        folder = self.source.path.parent if isinstance(self.source, FileSource) else self.source.folder
-        return (folder / name).read_bytes()
+        return (self.source.folder / name).read_bytes()
 
     def _write_log(self, report: LoadReport) -> None:
-        name = str(self.source.path) if isinstance(self.source, FileSource) else LINE_SOURCE_NAME
         texts = [(problem.line, str(problem)) for problem in report.problems]
-        texts.extend((notice.line, f"{name}:{notice.line}: {notice.text}") for notice in report.notices)
+        texts.extend((notice.line, f"{self.source.name}:{notice.line}: {notice.text}") for notice in report.notices)
         for _, text in sorted(texts, key=lambda item: item[0]):
             _log.warning("%s", text)
-        _log.info("routes loaded with %d entries", report.entries)
+        _log.info("routes loaded with %d entries", len(report.routes))
 
 
 def _check_certificate(route: Route, target: Target) -> None:
-    if not target.client_cert:
-        return
     try:
-        # A password is asked for on the terminal unless one is given; no encrypted key has this one.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
-            target.client_cert, target.client_key or None, password=lambda: b""
-        )
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = f"client_cert {target.client_cert}: {_ssl_reason(error)}"
-        raise RoutesError(source=route.source, line=route.line, reason=reason) from error
-
-
-def _ssl_reason(error: OSError | ValueError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return error.reason or "not a PEM certificate with its key"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)
+        load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), target)
+    except CertificateError as error:
+        raise RoutesError(source=route.source, line=route.line, reason=str(error)) from error

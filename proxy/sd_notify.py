@@ -21,7 +21,7 @@ class Notifier:
         self._path = path
 
     def ready(self, status: str) -> None:
-        """Say that start-up, or the reload, is finished: clients are served."""
+        """Say that start-up, or the reload, is finished; `systemctl status` shows `status` on one line."""
         self._send(b"READY=1\nSTATUS=" + _one_line(status))
 
     def reloading(self) -> None:
@@ -33,10 +33,6 @@ class Notifier:
     def stopping(self) -> None:
         """Say that the shutdown has begun."""
         self._send(b"STOPPING=1")
-
-    def status(self, text: str) -> None:
-        """Set the one-line text that `systemctl status` shows."""
-        self._send(b"STATUS=" + _one_line(text))
 
     def _send(self, state: bytes) -> None:
         if not self._path:

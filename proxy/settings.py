@@ -1,25 +1,29 @@
 """Settings of the clients' door: where it listens, how it forwards, how it signs (section `[proxy]`).
 
 Loaded by `proxy.config`, handed to the front, the router and the upstream client. A value of these that exists is
-valid: what a type cannot say is checked on construction, as ValueError naming the key.
+valid: what a type cannot say is checked on construction, and refused as InvalidSetting.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta
 
+from handlers.errors import InvalidSetting
 from handlers.protocol.address import Address, parse_address
 from handlers.protocol.fields import encode_field
 from handlers.protocol.http1 import is_token
 from handlers.settings import Seconds
+from proxy.protocol.headers import xff_rules
+
+_Value = TypeVar("_Value")
 
 XForwardedProto = Literal["proto-only", "true", "off"]
 
-_FORWARDED_RULE = re.compile(r"append|truncate:[0-9]{1,4}")
 _CDN_ID = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]+(?:[ ]*;[ ]*[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]+)*")
 
 
@@ -102,20 +106,20 @@ class ProxySettings:
     def __post_init__(self) -> None:
         """Refuse what the types allow but nothing can obey."""
         if not self.listen:
-            raise ValueError("listen: expected at least one address")
+            raise InvalidSetting("listen", "expected at least one address")
         for text in self.listen:
-            _check_address(text)
+            _check("listen", parse_address, text)
         if not self.routes:
-            raise ValueError("routes: expected the path of the routes file")
-        _check_forwarded_rules("x_forwarded_for", self.x_forwarded_for)
-        _check_forwarded_rules("x_forwarded_for_trusted", self.x_forwarded_for_trusted)
+            raise InvalidSetting("routes", "expected the path of the routes file")
+        _check("x_forwarded_for", xff_rules, self.x_forwarded_for)
+        _check("x_forwarded_for_trusted", xff_rules, self.x_forwarded_for_trusted)
         for name in self.orig_headers_need_mark:
             if not is_token(encode_field(name)):
-                raise ValueError(f"orig_headers_need_mark: expected names of headers, got {name!r}")
+                raise InvalidSetting("orig_headers_need_mark", f"expected names of headers, got {name!r}")
         if self.cdn_loop and not _CDN_ID.fullmatch(self.cdn_loop):
-            raise ValueError(f"cdn_loop: expected one token, as in 'holdfast', got {self.cdn_loop!r}")
+            raise InvalidSetting("cdn_loop", f"expected one token, as in 'holdfast', got {self.cdn_loop!r}")
         if self.sig_key and not self.sig_iss:
-            raise ValueError("sig_iss: is empty although sig_key is set, so nothing would be signed")
+            raise InvalidSetting("sig_iss", "is empty although sig_key is set, so nothing would be signed")
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -123,16 +127,8 @@ class ProxySettings:
         return tuple(parse_address(text) for text in self.listen)
 
 
-def _check_address(text: str) -> None:
+def _check(key: str, parse: Callable[[_Value], object], value: _Value) -> None:
     try:
-        parse_address(text)
+        parse(value)
     except ValueError as error:
-        raise ValueError(f"listen: {error}") from error
-
-
-def _check_forwarded_rules(key: str, rules: tuple[str, ...]) -> None:
-    for rule in rules:
-        if not _FORWARDED_RULE.fullmatch(rule):
-            raise ValueError(f"{key}: expected 'append' or 'truncate:N', got {rule!r}")
-    if len({rule.partition(":")[0] for rule in rules}) < len(rules):
-        raise ValueError(f"{key}: 'append' and 'truncate:N' can be given once each")
+        raise InvalidSetting(key, str(error)) from error

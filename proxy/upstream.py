@@ -8,24 +8,23 @@ from __future__ import annotations
 import logging
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 
 from handlers.counters import Counters
+from handlers.deadline import Deadline
 from handlers.protocol.http1 import Headers
 from handlers.timers import Clock
 from proxy.backend import AnswerFailed, BackendAddress, BackendAnswer, BackendConnection, BackendPool, ConnectFailed
-from proxy.deadline import Deadline
 from proxy.errors import UnreachableError, UpstreamError
+from proxy.protocol.backend_head import encode_request_head
 from proxy.protocol.route import Target
 from proxy.request_body import RequestBody
 from proxy.settings import ProxySettings
+from proxy.tls import CertificateError, server_hostname, tls_context
 
 log = logging.getLogger("holdfast.upstream")
 
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
 """RFC 9110 section 9.2.2. Only these may be sent twice when nobody knows whether the first arrived."""
-BODYLESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"))
-"""Methods that say nothing about a body when there is none (RFC 9110 section 8.6)."""
 
 LENGTH_SECONDS = 1.0
 """How long a short chunked body is waited for, so that it can be sent with a length; many backends need one."""
@@ -101,8 +100,11 @@ class Upstream:
             log.debug("a chunked body comes slowly; sent on as it comes")
 
     async def _connect(self, target: Target, request: BackendRequest) -> BackendConnection:
-        async with Deadline(self._clock, target.connect_timeout or self._settings.connect_timeout):
+        async with Deadline(self._clock, self._connect_limit(target)):
             return await self._pool.connect(self._address(target, host_for(target, request)))
+
+    def _connect_limit(self, target: Target) -> float:
+        return target.connect_timeout or self._settings.connect_timeout
 
     async def _exchange(self, connection: BackendConnection, target: Target, request: BackendRequest) -> BackendAnswer:
         while True:
@@ -121,17 +123,22 @@ class Upstream:
         except ConnectFailed as error:
             raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
         except TimeoutError as error:
-            raise UpstreamError(status=504, detail=f"{target.name}: no connection in time") from error
+            limit = self._connect_limit(target)
+            raise UpstreamError(status=504, detail=f"{target.name}: no connection within {limit:g} seconds") from error
 
     async def _ask(self, connection: BackendConnection, target: Target, request: BackendRequest) -> BackendAnswer:
         limit = target.timeout or self._settings.response_timeout
+        head = encode_request_head(
+            method=request.method,
+            path=request.path,
+            host=host_for(target, request),
+            headers=request.headers,
+            length=request.body.length,
+        )
         try:
             async with Deadline(self._clock, limit) as deadline:
                 return await connection.exchange(
-                    method=request.method,
-                    head=encode_request_head(request, host_for(target, request)),
-                    body=request.body,
-                    progress=lambda: deadline.restart(limit),
+                    method=request.method, head=head, body=request.body, progress=lambda: deadline.restart(limit)
                 )
         except TimeoutError as error:
             raise UpstreamError(status=504, detail=f"{target.name}: no answer within {limit:g} seconds") from error
@@ -150,48 +157,14 @@ class Upstream:
     def _context(self, target: Target) -> ssl.SSLContext:
         context = self._contexts.get(target)
         if context is None:
-            context = self._contexts[target] = tls_context(target)
+            try:
+                context = self._contexts[target] = tls_context(target)
+            except CertificateError as error:
+                # It was good when the routes were loaded.
+                raise ConnectFailed(str(error)) from error
         return context
 
 
 def host_for(target: Target, request: BackendRequest) -> bytes:
     """Return the Host a target is sent: its own `host=`, or the request's."""
     return target.host_override.encode() or request.host
-
-
-def encode_request_head(request: BackendRequest, host: bytes) -> bytes:
-    """Encode the request's head as sent to the backend (RFC 9112 section 3)."""
-    lines = [b"%b %b HTTP/1.1" % (request.method, request.path)]
-    lines.extend(b"%b: %b" % (name, host if name.lower() == b"host" else value) for name, value in request.headers)
-    length = request.body.length
-    if length is None:
-        lines.append(b"Transfer-Encoding: chunked")
-    elif length > 0 or request.method not in BODYLESS:
-        lines.append(b"Content-Length: %d" % length)
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
-
-
-def server_hostname(target: Target, host: bytes) -> str:
-    """Return the name whose certificate is asked for: that of the URI, or the connect host when told so."""
-    if target.trust_connect_host:
-        return target.host
-    name = host.decode("ascii", "replace")
-    return name[1 : name.find("]")] if name.startswith("[") else name.partition(":")[0]
-
-
-def tls_context(target: Target) -> ssl.SSLContext:
-    """Make the TLS settings of a target: verified by the system's certificates unless `insecure`.
-
-    Raises ConnectFailed when the client certificate, which was good when the routes were loaded, is so no longer.
-    """
-    context = ssl.create_default_context()
-    if target.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if target.client_cert:
-        try:
-            context.load_cert_chain(Path(target.client_cert), Path(target.client_key) if target.client_key else None)
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            raise ConnectFailed(f"client_cert {target.client_cert}: {error}") from error
-    return context

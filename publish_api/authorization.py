@@ -11,7 +11,8 @@ from pathlib import Path
 
 import jwt
 
-from publish_api.errors import AuthError, SecretError
+from handlers.errors import InvalidSetting
+from publish_api.errors import AuthError
 from publish_api.protocol.secret import JWT_KEY_MINIMUM, SecretFile, parse_secret
 from publish_api.settings import PublishSettings
 
@@ -19,7 +20,7 @@ INVALID = b'Bearer error="invalid_token"'
 
 
 class Authorization:
-    """Checks the Authorization header. Raises SecretError when a secret's file cannot be used."""
+    """Checks the Authorization header. Raises InvalidSetting when a secret's file cannot be used."""
 
     def __init__(self, settings: PublishSettings) -> None:
         self._token = read_secret("token", settings.token)
@@ -52,15 +53,18 @@ class Authorization:
 
 
 def read_secret(name: str, text: str, *, minimum: int = 1) -> bytes:
-    """Return the secret a setting holds or names; empty when it is not set. `minimum` holds for files."""
+    """Return the secret a setting holds or names; empty when it is not set. `minimum` holds for files.
+
+    Raises InvalidSetting.
+    """
     secret = parse_secret(name, text)
     if not isinstance(secret, SecretFile):
         return secret.value
     try:
         value = Path(secret.path).read_bytes().rstrip()
     except OSError as error:
-        raise SecretError(name=name, reason=f"{secret.path} cannot be read: {error.strerror}") from error
+        raise InvalidSetting(name, f"{secret.path} cannot be read: {error.strerror}") from error
     # An empty file must not open the port to everybody.
     if len(value) < minimum:
-        raise SecretError(name=name, reason=f"{secret.path} has {len(value)} bytes, expected at least {minimum}")
+        raise InvalidSetting(name, f"{secret.path} has {len(value)} bytes, expected at least {minimum}")
     return value

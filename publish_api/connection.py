@@ -22,7 +22,9 @@ from aiohttp.web_response import StreamResponse
 from aiohttp.web_server import Server
 
 from handlers.counters import Counters
+from handlers.deadline import Deadline
 from handlers.protocol.http1 import Headers, encode_head, standard_reason
+from handlers.timers import Clock
 from publish_api.errors import RequestRefused
 from publish_api.settings import PublishSettings
 
@@ -111,15 +113,18 @@ class PublishConnectionServer(Server):
         self,
         answer: Callable[[BaseRequest], Awaitable[PublishResponse]],
         settings: PublishSettings,
+        *,
         counters: Counters,
+        clock: Clock,
     ) -> None:
         super().__init__(answer)
         self._settings = settings
         self._counters = counters
+        self._clock = clock
 
     def __call__(self) -> PublishConnection:
         """Make the protocol of a new connection."""
-        return PublishConnection(self, self._settings, self._counters)
+        return PublishConnection(self, self._settings, counters=self._counters, clock=self._clock)
 
 
 class PublishConnection(RequestHandler):
@@ -127,6 +132,7 @@ class PublishConnection(RequestHandler):
 
     __slots__ = (
         "_answered",
+        "_clock",
         "_closed",
         "_counters",
         "_excess_behind",
@@ -136,7 +142,9 @@ class PublishConnection(RequestHandler):
         "_settings",
     )
 
-    def __init__(self, server: PublishConnectionServer, settings: PublishSettings, counters: Counters) -> None:
+    def __init__(
+        self, server: PublishConnectionServer, settings: PublishSettings, *, counters: Counters, clock: Clock
+    ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -151,6 +159,7 @@ class PublishConnection(RequestHandler):
         )
         self._settings = settings
         self._counters = counters
+        self._clock = clock
         self._answered = 0
         self._closed: asyncio.Future[None] | None = None
         self._excess_behind: RawRequestMessage | None = None
@@ -244,11 +253,12 @@ class PublishConnection(RequestHandler):
 
     async def _linger(self) -> None:
         """Wait until the publisher closes: closing first, on bytes not yet read, would destroy the answer."""
-        if self.transport is None or self.transport.is_closing():
+        seconds = self._settings.linger_timeout
+        if not seconds or self.transport is None or self.transport.is_closing():
             return
         self._closed = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(self._settings.linger_timeout):
+            async with Deadline(self._clock, seconds):
                 await self._closed
         except TimeoutError:
             log.debug("a refused publisher went on sending; cut")

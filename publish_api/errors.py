@@ -1,26 +1,13 @@
 """What goes wrong at the publishers' door, by whose fault it is.
 
-The operator's (SecretError: start-up ends), a publisher's (RequestRefused and AuthError: answered, logged as one
-line) and that of who runs `holdfast publish` (CommandError: one line, exit status 1). Malformed items are
-`handlers.errors.ItemError`.
+A publisher's (RequestRefused and AuthError: answered, logged as one line) and that of who runs `holdfast publish`
+(CommandError: one line, exit status 1). Malformed items are `handlers.errors.ItemError`, the operator's faults
+`handlers.errors.InvalidSetting`.
 """
 
 from __future__ import annotations
 
 from handlers.protocol.http1 import Headers
-
-
-class SecretError(Exception):
-    """The setting `name` names a file that gives no usable secret."""
-
-    def __init__(self, *, name: str, reason: str) -> None:
-        super().__init__(name, reason)
-        self.name = name
-        self.reason = reason
-
-    def __str__(self) -> str:
-        """Return `publish.NAME: reason`."""
-        return f"publish.{self.name}: {self.reason}"
 
 
 class RequestRefused(Exception):

@@ -19,9 +19,11 @@ from aiohttp.web_request import BaseRequest
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from handlers.counters import Counters
+from handlers.deadline import Deadline
 from handlers.errors import ItemError
 from handlers.protocol.item_json import parse_publish
 from handlers.protocol.items import Item
+from handlers.timers import Clock, LoopClock
 from publish_api.authorization import Authorization
 from publish_api.connection import HEAD_TOO_LARGE, LENGTH_REQUIRED, PublishConnectionServer, PublishResponse
 from publish_api.errors import AuthError, RequestRefused
@@ -30,6 +32,9 @@ from publish_api.settings import PublishSettings
 
 BODILESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS"))
 """Methods that need no Content-Length."""
+
+BACKLOG = 1024
+"""Publishers that may wait to be accepted."""
 
 STOP_SECONDS = 2.0
 """How long requests being served when the process stops may take."""
@@ -50,8 +55,8 @@ class PublishSink(Protocol):
 class PublishServer:
     """The server of the publish port. `start` once, then `stop` once, on the loop that is to serve it.
 
-    `metrics` gives what GET /metrics answers, in Prometheus' text format; without it the path is unknown. Raises
-    SecretError for a token or key file that cannot be used.
+    `clock` is the process's, by default the running loop's. `metrics` gives what GET /metrics answers, in Prometheus'
+    text format; without it the path is unknown. Raises InvalidSetting for a token or key file that cannot be used.
     """
 
     def __init__(
@@ -59,12 +64,14 @@ class PublishServer:
         settings: PublishSettings,
         sink: PublishSink,
         *,
-        counters: Counters | None = None,
+        counters: Counters,
+        clock: Clock | None = None,
         metrics: Callable[[], bytes] | None = None,
     ) -> None:
         self._settings = settings
         self._sink = sink
-        self._counters = counters or Counters()
+        self._counters = counters
+        self._clock = clock or LoopClock(asyncio.get_running_loop())
         self._metrics = metrics
         self._authorization = Authorization(settings)
         self._connections: PublishConnectionServer | None = None
@@ -79,10 +86,12 @@ class PublishServer:
         return host, port
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve publishers who connect to `sockets`, which listen already."""
-        self._connections = PublishConnectionServer(self._answer, self._settings, self._counters)
+        """Serve publishers who connect to `sockets`, which listen already and are the server's from now on."""
+        self._connections = PublishConnectionServer(
+            self._answer, self._settings, counters=self._counters, clock=self._clock
+        )
         loop = asyncio.get_running_loop()
-        self._servers = [await loop.create_server(self._connections, sock=sock) for sock in sockets]
+        self._servers = [await loop.create_server(self._connections, sock=sock, backlog=BACKLOG) for sock in sockets]
 
     async def stop(self) -> None:
         """Stop listening, close idle connections, and the others once answered or after STOP_SECONDS."""
@@ -153,7 +162,7 @@ class PublishServer:
         if expects and request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            async with asyncio.timeout(self._settings.request_timeout):
+            async with Deadline(self._clock, self._settings.request_timeout):
                 body = await request.content.read()
         except TimeoutError as error:
             raise RequestRefused(408, "Request body not received in time.") from error

@@ -1,7 +1,7 @@
 """Settings of the publishers' door: where it listens, how much it takes, whom it lets in (section `[publish]`).
 
 Loaded by `proxy.config`, handed to `publish_api.http`. A value of these that exists is valid: what a type cannot say
-is checked on construction, as ValueError naming the key.
+is checked on construction, and refused as InvalidSetting.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from handlers.protocol.address import parse_address
+from handlers.errors import InvalidSetting
+from handlers.protocol.address import Address, parse_address
 from handlers.settings import Seconds
 from publish_api.protocol.secret import JWT_KEY_MINIMUM, Secret, parse_secret
 
@@ -60,8 +61,13 @@ class PublishSettings:
         try:
             parse_address(self.listen)
         except ValueError as error:
-            raise ValueError(f"listen: {error}") from error
+            raise InvalidSetting("listen", str(error)) from error
         parse_secret("token", self.token)
         key = parse_secret("jwt_key", self.jwt_key)
         if isinstance(key, Secret) and 0 < len(key.value) < JWT_KEY_MINIMUM:
-            raise ValueError(f"jwt_key: expected at least {JWT_KEY_MINIMUM} bytes, got {len(key.value)}")
+            raise InvalidSetting("jwt_key", f"expected at least {JWT_KEY_MINIMUM} bytes, got {len(key.value)}")
+
+    @property
+    def address(self) -> Address:
+        """`listen`, parsed."""
+        return parse_address(self.listen)

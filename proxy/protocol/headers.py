@@ -35,6 +35,7 @@ _GUARDED_NAMES = frozenset((b"cdn-loop", b"content-length", b"host", b"transfer-
 """Names by which backends tell what comes from the proxy, or where a request ends."""
 
 _FORWARDED_FOR = b"x-forwarded-for"
+_XFF_RULE = re.compile(r"append|truncate:[0-9]{1,4}")
 _FORWARDED_PROTO = (b"x-forwarded-proto", b"x-forwarded-protocol")
 # Gone before a backend sees them, besides the hop-by-hop ones. Accept-Encoding, because what comes back must
 # be open to appending; Expect, because this server has answered it; the framing is added anew when sending.
@@ -123,20 +124,20 @@ def response_headers(headers: Headers, *, grip: bool, keep_length: bool) -> Head
 
 
 def xff_rules(values: Iterable[str]) -> XffRules:
-    """Parse the entries of an `x_forwarded_for` setting: `truncate:N` and `append`; empty ones are ignored.
+    """Parse the entries of an `x_forwarded_for` setting: `truncate:N` and `append`, each once at most.
 
     Raises ValueError with a text for the operator.
     """
-    truncate, append = None, False
+    counts: dict[str, str] = {}
     for value in values:
-        name, colon, count = value.strip().partition(":")
-        if name == "append" and not colon:
-            append = True
-        elif name == "truncate" and re.fullmatch(r"[0-9]{1,9}", count.strip()):
-            truncate = int(count)
-        elif name or colon:
-            raise ValueError(f"x_forwarded_for entry {value!r} is neither 'truncate:N' nor 'append'")
-    return XffRules(truncate=truncate, append=append)
+        if not _XFF_RULE.fullmatch(value):
+            raise ValueError(f"expected 'append' or 'truncate:N', got {value!r}")
+        name, _, count = value.partition(":")
+        if name in counts:
+            raise ValueError("'append' and 'truncate:N' can be given once each")
+        counts[name] = count
+    truncate = counts.get("truncate")
+    return XffRules(truncate=None if truncate is None else int(truncate), append="append" in counts)
 
 
 def forwarded_scheme(headers: Headers) -> bytes | None:

@@ -6,7 +6,6 @@ table is made and the first route that fits is the best one. It neither reads fi
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from proxy.protocol.route import Proto, Route, RouteNotice
@@ -15,7 +14,7 @@ _Condition = tuple[str, Proto | None, bool | None, bytes]
 
 
 class RouteTable:
-    """Routes by host and by id; never changes once made.
+    """Routes by host; never changes once made.
 
     A route that asks for the request's protocol beats one that takes both; then the longer `path_beg` wins; then one
     that asks for TLS or plain. The order of the lines decides nothing (reference 10.1 D6).
@@ -23,9 +22,6 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes, self.notices = _without_duplicates(routes)
-        counts = Counter(route.key for route in self.routes)
-        self._shared_ids = frozenset(key for key, count in counts.items() if count > 1)
-        self._by_id = {route.key: route for route in self.routes if route.key not in self._shared_ids}
         hosts: dict[str, list[Route]] = {}
         for route in self.routes:
             hosts.setdefault(route.host, []).append(route)
@@ -47,14 +43,6 @@ class RouteTable:
             ):
                 return route
         return None
-
-    def by_id(self, route_id: str) -> Route | None:
-        """Return the route whose `Route.key` this is. An id that several routes claim belongs to none of them."""
-        return self._by_id.get(route_id)
-
-    def is_shared_id(self, route_id: str) -> bool:
-        """Say whether several routes claim the id, so that a request for it is to be matched by condition instead."""
-        return route_id in self._shared_ids
 
 
 def host_of(host_header: str) -> str:

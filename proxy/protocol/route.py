@@ -131,19 +131,6 @@ class Route:
     log_level: int | None = None
     """0 error, 1 warning, 2 info, 3 debug, 4 trace; None for the global setting."""
 
-    @property
-    def key(self) -> str:
-        """The id, or for a route without one an automatic id, `HOST,PROTO,SSL,PATH` with `*` for what is not set.
-
-        By it a retry finds its route again after a reload. Automatic ids are not for logs or stats (reference 1.6).
-        """
-        if self.id:
-            return self.id
-        proto = self.proto.value if self.proto else "*"
-        ssl = {None: "*", True: "yes", False: "no"}[self.ssl]
-        path = self.path_beg.decode(errors="surrogateescape") or "*"
-        return f"{self.host},{proto},{ssl},{path}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteNotice:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from handlers.errors import InvalidSetting
 from handlers.protocol.fields import decode_base64
 
 JWT_KEY_MINIMUM = 32
@@ -28,7 +29,7 @@ class SecretFile:
 
 
 def parse_secret(name: str, text: str) -> Secret | SecretFile:
-    """Read the setting called `name`; raises ValueError, which names the setting and does not show its value."""
+    """Read the setting called `name`; raises InvalidSetting, which does not show the value."""
     if text.startswith("file:"):
         return SecretFile(path=text.removeprefix("file:"))
     if not text.startswith("base64:"):
@@ -36,4 +37,4 @@ def parse_secret(name: str, text: str) -> Secret | SecretFile:
     try:
         return Secret(value=decode_base64(text.removeprefix("base64:")))
     except ValueError as error:
-        raise ValueError(f"{name}: what follows base64: is not base64") from error
+        raise InvalidSetting(name, "what follows base64: is not base64") from error

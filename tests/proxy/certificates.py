@@ -66,13 +66,19 @@ class TlsServer:
 
     def context(self, certificate: Path, client_ca: Path | None) -> ssl.SSLContext:
         """Make the server's TLS settings; with `client_ca` it wants a certificate signed by that."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
+        context = server_context(certificate)
         context.sni_callback = self._note_name
         if client_ca is not None:
             context.load_verify_locations(client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
         return context
+
+
+def server_context(certificate: Path) -> ssl.SSLContext:
+    """Make the TLS settings of a server that shows `certificate`, a PEM file with its key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 @asynccontextmanager

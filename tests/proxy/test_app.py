@@ -37,6 +37,29 @@ async def test_a_port_that_is_taken_is_named() -> None:
         await app.drain()
 
 
+async def test_an_address_that_is_taken_leaves_the_others_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as chosen:
+        taken = other.getsockname()[1]
+        free = chosen.getsockname()[1]
+        chosen.close()
+        settings = [f"publish.listen=127.0.0.1:{free}", f"proxy.listen=127.0.0.1:0,127.0.0.1:{taken}"]
+        app = App(settings_from(settings, routes=["* test"]), clock=ManualClock())
+        with pytest.raises(OSError, match="in use"):
+            await app.start()
+        socket.create_server(("127.0.0.1", free)).close()
+        await app.drain()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no IPv6")
+async def test_publishers_find_every_interface_on_the_one_port_the_system_chose() -> None:
+    async with running("* test", settings=["publish.listen=:0"]) as app:
+        port = app.publish_address[1]
+        for host in ("127.0.0.1", "::1"):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            await writer.wait_closed()
+
+
 async def test_without_its_routes_file_it_does_not_start(tmp_path: Path) -> None:
     app = App(settings_from([f"proxy.routes={tmp_path / 'none'}"], routes=[]), clock=ManualClock())
     with pytest.raises(RoutesFileError):

@@ -107,6 +107,36 @@ async def test_a_body_that_fails_takes_the_connection_along(
     await backend.disconnected(1)
 
 
+@pytest.mark.parametrize("is_early", [False, True], ids=["before the answer", "behind the answer's head"])
+async def test_a_fault_of_our_own_in_a_body_leaves_nobody_waiting(
+    pool: BackendPool, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture, is_early: bool
+) -> None:
+    go = asyncio.Event()
+
+    async def read() -> bytes:
+        await go.wait()
+        raise LookupError("mine")
+
+    start = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"
+    backend.default = Answer(steps=(start,) if is_early else (asyncio.Event(),), early=is_early)
+    asking = asyncio.create_task(ask(pool, backend, method=b"POST", body=body_from(read)))
+    await backend.request_head()
+    if is_early:
+        found = await asking
+        assert await found.read() == b"ab"
+        go.set()
+        with pytest.raises(LookupError):
+            await found.read()
+        found.close()
+    else:
+        go.set()
+        with pytest.raises(LookupError):
+            await asking
+    await backend.disconnected(1)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["a request's body was not sent"]
+    caplog.clear()
+
+
 async def test_a_backend_that_takes_no_body_holds_the_client_up(pool: BackendPool, backend: ScriptedBackend) -> None:
     gate = asyncio.Event()
     backend.default = Answer(steps=text(b"done").steps, body_gate=gate, keep_body=False)

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from handlers.protocol.address import parse_address
-from handlers.settings import HoldSettings
-from proxy.listening import listen, raise_file_limit
+from proxy.listening import SocketOptions, listen, raise_file_limit
 
 NOTSENT_LOWAT, USER_TIMEOUT = socket.TCP_NOTSENT_LOWAT, socket.TCP_USER_TIMEOUT
 
@@ -21,8 +20,9 @@ needs_ipv6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this sy
 
 
 @contextmanager
-def listening(text: str, settings: HoldSettings | None = None) -> Iterator[tuple[socket.socket, ...]]:
-    sockets = listen(parse_address(text), settings or HoldSettings())
+def listening(text: str, *, unsent_limit: int = 0, user_timeout: float = 0) -> Iterator[tuple[socket.socket, ...]]:
+    options = SocketOptions(unsent_limit=unsent_limit, user_timeout=user_timeout, backlog=10)
+    sockets = listen(parse_address(text), options)
     try:
         yield sockets
     finally:
@@ -65,15 +65,16 @@ def test_an_ipv6_address_does_not_take_the_ipv4_port() -> None:
 
 
 def test_a_connection_inherits_what_bounds_the_kernels_share() -> None:
-    settings = HoldSettings(kernel_unsent_limit=12_345, user_timeout=2.5)
-    with listening("127.0.0.1:0", settings) as (listener,), accepted(listener, listener.getsockname()) as connection:
+    with (
+        listening("127.0.0.1:0", unsent_limit=12_345, user_timeout=2.5) as (listener,),
+        accepted(listener, listener.getsockname()) as connection,
+    ):
         assert connection.getsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT) == 12_345
         assert connection.getsockopt(socket.IPPROTO_TCP, USER_TIMEOUT) == 2500
 
 
 def test_zero_leaves_it_to_the_system() -> None:
-    settings = HoldSettings(kernel_unsent_limit=0, user_timeout=0)
-    with listening("127.0.0.1:0", settings) as (listener,), socket.socket() as plain:
+    with listening("127.0.0.1:0", unsent_limit=0, user_timeout=0) as (listener,), socket.socket() as plain:
         for option in (NOTSENT_LOWAT, USER_TIMEOUT):
             wanted = plain.getsockopt(socket.IPPROTO_TCP, option)
             assert listener.getsockopt(socket.IPPROTO_TCP, option) == wanted

@@ -10,51 +10,16 @@ import pytest
 from proxy.protocol.routes import Proto
 from proxy.reload import RoutesReloader
 from proxy.router import FileSource, LineSource, Router, RouteSource
-
-
-class TurnedTimer:
-    def __init__(self, due: float, callback: Callable[[], None]) -> None:
-        self.due = due
-        self.callback = callback
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class TurnedTimers:
-    """A clock that the test turns."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.timers: list[TurnedTimer] = []
-
-    def call_later(self, seconds: float, callback: Callable[[], None], /) -> TurnedTimer:
-        timer = TurnedTimer(self.now + seconds, callback)
-        self.timers.append(timer)
-        return timer
-
-    @property
-    def armed(self) -> list[TurnedTimer]:
-        return [timer for timer in self.timers if not timer.cancelled]
-
-    def turn(self, seconds: float) -> None:
-        end = self.now + seconds
-        while due := [timer for timer in self.armed if timer.due <= end]:
-            first = min(due, key=lambda timer: timer.due)
-            self.timers.remove(first)
-            self.now = first.due
-            first.callback()
-        self.now = end
+from tests.support.clock import ManualClock
 
 
 class Watched:
     """A router, its reloader and its clock."""
 
     def __init__(self, source: RouteSource) -> None:
-        self.timers = TurnedTimers()
+        self.clock = ManualClock()
         self.router = Router(source, default_iss="pushpin", default_key=None)
-        self.reloader = RoutesReloader(self.router, timers=self.timers, interval=0.5)
+        self.reloader = RoutesReloader(self.router, clock=self.clock, interval=0.5)
         self.router.load()
         self.reloader.start()
 
@@ -106,21 +71,21 @@ def test_a_changed_file_is_loaded_within_two_intervals_and_once(
     path: Path, watched: Watched, caplog: pytest.LogCaptureFixture, change: Callable[[Path, str], None]
 ) -> None:
     change(path, "* brandnew:80")
-    watched.timers.turn(1.0)
+    watched.clock.advance(1.0)
     assert watched.target() == "brandnew:80"
-    watched.timers.turn(60)
+    watched.clock.advance(60)
     assert caplog.messages == ["routes file changed, reloading", "routes loaded with 1 entries"]
 
 
 def test_a_file_that_stays_the_same_is_not_loaded_again(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
-    watched.timers.turn(60)
+    watched.clock.advance(60)
     assert caplog.messages == []
 
 
 def test_changes_go_on_being_seen_after_the_first(path: Path, watched: Watched) -> None:
     for text in ("first", "second", "third"):
         replace(path, f"* {text}:80")
-        watched.timers.turn(1.0)
+        watched.clock.advance(1.0)
         assert watched.target() == f"{text}:80"
 
 
@@ -129,9 +94,9 @@ def test_a_file_still_being_written_is_not_loaded(path: Path, watched: Watched) 
         for part in ("* unfin", "ished:80", " # and so on"):
             file.write(part)
             file.flush()
-            watched.timers.turn(0.5)
+            watched.clock.advance(0.5)
             assert watched.target() == "old:80"
-    watched.timers.turn(0.5)
+    watched.clock.advance(0.5)
     assert watched.target() == "unfinished:80"
 
 
@@ -139,7 +104,7 @@ def test_a_lost_file_is_reported_once_and_the_routes_stay(
     path: Path, watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.unlink()
-    watched.timers.turn(60)
+    watched.clock.advance(60)
     text = f"unable to open routes file: {path} (No such file or directory); the routes stay as they were"
     assert caplog.record_tuples == [
         ("holdfast.routes", logging.INFO, "routes file changed, reloading"),
@@ -147,18 +112,18 @@ def test_a_lost_file_is_reported_once_and_the_routes_stay(
     ]
     assert watched.target() == "old:80"
     path.write_text("* back:80")
-    watched.timers.turn(1.0)
+    watched.clock.advance(1.0)
     assert watched.target() == "back:80"
 
 
 def test_a_change_between_the_making_and_the_first_load_costs_a_load_and_is_never_missed(path: Path) -> None:
-    timers = TurnedTimers()
+    clock = ManualClock()
     router = Router(FileSource(path=path), default_iss="pushpin", default_key=None)
-    reloader = RoutesReloader(router, timers=timers, interval=0.5)
+    reloader = RoutesReloader(router, clock=clock, interval=0.5)
     router.load()
     replace(path, "* new:80")
     reloader.start()
-    timers.turn(1.0)
+    clock.advance(1.0)
     loaded = router.select(host="h", proto=Proto.HTTP, ssl=False, path=b"/")
     assert loaded is not None
     assert loaded.route.targets[0].name == "new:80"
@@ -170,7 +135,7 @@ def test_a_reload_on_demand_is_at_once_and_is_not_repeated_by_the_watch(
     replace(path, "* new:80")
     watched.reloader.reload()
     assert watched.target() == "new:80"
-    watched.timers.turn(60)
+    watched.clock.advance(60)
     assert caplog.messages == ["routes loaded with 1 entries"]
 
 
@@ -184,26 +149,29 @@ def test_a_load_that_breaks_does_not_end_the_watch(
         patched.setattr(watched.router, "load", break_down)
         replace(path, "* new:80")
         with pytest.raises(MemoryError):
-            watched.timers.turn(1.0)
+            watched.clock.advance(1.0)
     replace(path, "* newer:80")
-    watched.timers.turn(1.5)
+    watched.clock.advance(1.5)
     assert watched.target() == "newer:80"
 
 
-def test_nothing_is_watched_after_stop(path: Path, watched: Watched) -> None:
+def test_nothing_is_watched_after_stop(watched: Watched) -> None:
     watched.reloader.stop()
     watched.reloader.stop()
-    assert watched.timers.armed == []
+    assert watched.clock.next_due() is None
+
+
+def test_a_second_start_does_not_watch_twice(watched: Watched) -> None:
     watched.reloader.start()
-    watched.reloader.start()
-    assert len(watched.timers.armed) == 1
+    watched.reloader.stop()
+    assert watched.clock.next_due() is None
 
 
 def test_routes_of_the_command_line_are_not_watched_but_can_be_loaded_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched(LineSource(lines=("* b:80",), folder=tmp_path))
-    assert watched.timers.armed == []
+    assert watched.clock.next_due() is None
     with caplog.at_level(logging.INFO, "holdfast.routes"):
         watched.reloader.reload()
     assert caplog.messages == ["routes loaded with 1 entries"]

@@ -1,28 +1,19 @@
 from __future__ import annotations
 
-import datetime
 import logging
 import os
 from pathlib import Path
 
 import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from proxy.errors import RoutesFileError
 from proxy.protocol.grip_sig import GripKey, KeyFormatError
 from proxy.protocol.routes import Proto, RouteNotice
-from proxy.router import FileSource, LineSource, LoadedRoute, Router, RouteSource
+from proxy.router import FileSource, LineSource, LoadedRoute, Router, RouteSource, choose_source
+from tests.proxy.certificates import self_signed
 
 GLOBAL_KEY = GripKey(algorithm="HS256", secret=b"global")
 NOW = 1_700_000_000
@@ -64,7 +55,7 @@ def test_a_router_has_no_routes_until_it_has_loaded(path: Path) -> None:
     path.write_text("* b:80")
     router = make_router(FileSource(path=path))
     assert select(router) is None
-    assert router.load().entries == 1
+    assert len(router.load().routes) == 1
     assert target(router) == "b:80"
 
 
@@ -80,12 +71,37 @@ def test_bad_lines_are_logged_with_file_and_line_and_the_others_load(
         ("holdfast.routes", logging.WARNING, f"{path}:4: must specify condition and at least one target"),
         ("holdfast.routes", logging.INFO, "routes loaded with 2 entries"),
     ]
-    assert report.entries == 2
+    assert len(report.routes) == 2
     assert [problem.line for problem in report.problems] == [4]
     assert report.notices == (
         RouteNotice(line=2, text="skipping duplicate condition"),
         RouteNotice(line=3, text="unknown option: nope"),
     )
+
+
+def test_an_examination_says_what_a_load_would_and_neither_logs_nor_changes_anything(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_text("* old:80")
+    router = make_router(FileSource(path=path))
+    router.load()
+    loads: list[None] = []
+    router.on_load = lambda: loads.append(None)
+    path.write_text("* new:80\n* c:80\nbad\n")
+    with caplog.at_level(logging.INFO, "holdfast.routes"):
+        caplog.clear()
+        report = router.examine()
+        assert (caplog.records, loads) == ([], [])
+    assert target(router) == "old:80"
+    loaded = router.load()
+    assert (report.routes, report.notices) == (loaded.routes, loaded.notices)
+    assert list(map(str, report.problems)) == list(map(str, loaded.problems))
+    assert [route.line for route in report.routes] == [1]
+
+
+def test_routes_of_the_command_line_come_before_the_file() -> None:
+    assert choose_source(lines=("* b:80",), file="f") == LineSource(lines=("* b:80",))
+    assert choose_source(lines=(), file="d/f") == FileSource(path=Path("d/f"))
 
 
 def test_the_new_table_replaces_the_old_one(path: Path) -> None:
@@ -124,7 +140,7 @@ def test_a_folder_in_the_place_of_the_file_is_an_unreadable_file(tmp_path: Path)
 def test_an_empty_file_is_a_table_without_routes(path: Path) -> None:
     path.write_bytes(b"")
     router = make_router(FileSource(path=path))
-    assert router.load().entries == 0
+    assert len(router.load().routes) == 0
     assert select(router) is None
 
 
@@ -138,7 +154,7 @@ def test_a_file_from_a_windows_editor_is_read(path: Path) -> None:
 def test_bytes_that_are_not_utf8_cost_their_line_only(path: Path) -> None:
     path.write_bytes(b"# caf\xe9\n* b:80\na.com,prefix=\xe9 b:80\n")
     report = make_router(FileSource(path=path)).load()
-    assert report.entries == 1
+    assert len(report.routes) == 1
     assert [str(problem) for problem in report.problems] == [f"{path}:3: character not allowed: '\\udce9'"]
 
 
@@ -148,17 +164,6 @@ def test_lines_of_the_command_line_are_routes_of_their_own() -> None:
         "<route>:2: must specify condition and at least one target"
     ]
     assert target(router, b"/x/y") == "c:80"
-
-
-def test_a_route_is_found_by_its_id() -> None:
-    router = lines(",id=x b:80", "a.com,id=shared c:80", "b.com,id=shared d:80")
-    router.load()
-    found = router.by_id("x")
-    assert found is not None
-    assert found.route.id == "x"
-    assert router.by_id("shared") is None
-    assert router.is_shared_id("shared")
-    assert router.by_id("unknown") is None
 
 
 # -- keys -----------------------------------------------------------------------------------------------------
@@ -208,7 +213,8 @@ def test_a_no_grip_route_is_not_signed() -> None:
 def test_a_key_file_is_found_beside_the_routes_file(path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     (path.parent / "keys").mkdir()
-    (path.parent / "keys" / "own.pem").write_bytes(private_pem(key))
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (path.parent / "keys" / "own.pem").write_bytes(pem)
     path.write_text("*,sig_key=file:keys/own.pem b:80")
     router = make_router(FileSource(path=path))
     assert router.load().problems == ()
@@ -244,54 +250,14 @@ def test_a_public_key_cannot_be_the_key_of_a_route(tmp_path: Path) -> None:
 # -- client certificates --------------------------------------------------------------------------------------
 
 
-def private_pem(key: ec.EllipticCurvePrivateKey, encryption: KeySerializationEncryption | None = None) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
+def test_a_client_certificate_with_its_key_is_accepted(tmp_path: Path) -> None:
+    assert lines(f"* b:443,ssl,client_cert={self_signed(tmp_path, 'client')}").load().problems == ()
 
 
-def certificate_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client")])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + datetime.timedelta(days=36500))
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
-@pytest.fixture
-def certificates(tmp_path: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = certificate_pem(key)
-    (tmp_path / "cert").write_bytes(certificate)
-    (tmp_path / "key").write_bytes(private_pem(key))
-    (tmp_path / "both").write_bytes(certificate + private_pem(key))
-    (tmp_path / "other").write_bytes(private_pem(ec.generate_private_key(ec.SECP256R1())))
-    (tmp_path / "locked").write_bytes(private_pem(key, BestAvailableEncryption(b"password")))
-    (tmp_path / "junk").write_bytes(b"junk")
-    return tmp_path
-
-
-@pytest.mark.parametrize("options", ["client_cert={0}/cert,client_key={0}/key", "client_cert={0}/both"])
-def test_a_client_certificate_with_its_key_is_accepted(certificates: Path, options: str) -> None:
-    assert lines(f"* b:443,ssl,{options.format(certificates)}").load().problems == ()
-
-
-@pytest.mark.parametrize(
-    ("certificate", "key", "reason"),
-    [
-        ("lost", "key", "No such file or directory"),
-        ("cert", "lost", "No such file or directory"),
-        ("junk", "key", ""),
-        ("cert", "junk", ""),
-        ("cert", "other", "KEY_VALUES_MISMATCH"),
-        ("cert", "locked", ""),
-    ],
-)
-def test_a_client_certificate_that_cannot_be_used_costs_the_line(
-    certificates: Path, certificate: str, key: str, reason: str
-) -> None:
-    text = f"* a:80 b:443,ssl,client_cert={certificates}/{certificate},client_key={certificates}/{key}"
-    router = lines(text, "*,path_beg=/x c:80")
+def test_a_client_certificate_that_cannot_be_used_costs_the_line(tmp_path: Path) -> None:
+    router = lines(f"* a:80 b:443,ssl,client_cert={tmp_path}/lost", "*,path_beg=/x c:80")
     (problem,) = router.load().problems
-    assert str(problem).startswith(f"<route>:1: client_cert {certificates}/{certificate}: {reason}")
-    assert not str(problem).endswith(": ")
+    assert str(problem) == f"<route>:1: client_cert {tmp_path}/lost: No such file or directory"
     assert target(router) is None
     assert target(router, b"/x") == "c:80"
 

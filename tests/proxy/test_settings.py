@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import msgspec
 import pytest
 
+from handlers.errors import InvalidSetting
 from handlers.protocol.address import Address
 from proxy.settings import ProxySettings
 
@@ -37,7 +38,7 @@ def test_a_default_is_within_its_own_bounds(key: str, value: object) -> None:
     ],
 )
 def test_what_no_type_can_refuse_is_refused_with_its_key_in_front(changes: dict[str, Any], text: str) -> None:
-    with pytest.raises(ValueError, match=r"^[a-z_]+: ") as caught:
+    with pytest.raises(InvalidSetting, match=r"^[a-z_]+: ") as caught:
         ProxySettings(**changes)
     assert str(caught.value).startswith(text)
 

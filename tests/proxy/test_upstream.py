@@ -14,8 +14,8 @@ from proxy.errors import UnreachableError, UpstreamError
 from proxy.protocol.route import Target, TargetKind
 from proxy.request_body import REPLAY_LIMIT, RequestBody
 from proxy.settings import ProxySettings
-from proxy.upstream import IDEMPOTENT, BackendRequest, Upstream, encode_request_head, server_hostname
-from tests.proxy.certificates import self_signed, tls_server
+from proxy.upstream import IDEMPOTENT, BackendRequest, Upstream
+from tests.proxy.certificates import HELLO, self_signed, server_context, tls_server
 from tests.proxy.in_process import settle, until
 from tests.support.answers import Answer, close_without_answer, never, text
 from tests.support.backend import ScriptedBackend, closed_port
@@ -155,6 +155,38 @@ async def test_a_repeat_that_finds_nobody_is_502(upstream: Upstream, backend: Sc
     assert failure.value.status == 502
 
 
+async def test_a_repeat_whose_handshake_is_not_answered_is_504_in_time(
+    upstream: Upstream, clock: ManualClock, tmp_path: Path
+) -> None:
+    accepted = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal accepted
+        accepted += 1
+        if accepted == 1:
+            await writer.start_tls(server_context(self_signed(tmp_path, "example.com")))
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(HELLO)
+            await reader.readuntil(b"\r\n\r\n")
+        else:
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        target = tls_target(server.sockets[0].getsockname()[1], insecure=True, connect_timeout=2.5)
+        assert await fetch(upstream, target) == b"hello"
+        asking = asyncio.create_task(fetch(upstream, target))
+        await until(lambda: accepted == 2)
+        await settle()
+        clock.advance(2.5)
+        with pytest.raises(UpstreamError) as failure:
+            await asking
+        assert (failure.value.status, failure.value.detail) == (
+            504,
+            f"{target.name}: no connection within 2.5 seconds",
+        )
+
+
 # -- time ---------------------------------------------------------------------------------------------------------
 
 
@@ -217,28 +249,10 @@ async def test_a_cancelled_request_is_cancelled(
     assert clock.next_due() is None
 
 
-# -- the request's head -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("method", "body", "framing"),
-    [
-        (b"GET", b"", b""),
-        (b"DELETE", b"", b""),
-        (b"POST", b"", b"Content-Length: 0\r\n"),
-        (b"PROPFIND", b"", b"Content-Length: 0\r\n"),
-        (b"GET", b"abc", b"Content-Length: 3\r\n"),
-    ],
-)
-def test_a_head_says_how_long_its_body_is(method: bytes, body: bytes, framing: bytes) -> None:
-    head = encode_request_head(request_of(method, body=body), b"other")
-    assert head == method + b" /x HTTP/1.1\r\nHost: other\r\n" + framing + b"\r\n"
-
-
 # -- TLS ----------------------------------------------------------------------------------------------------------
 
 
-def tls_target(port: int, **options: bool | str) -> Target:
+def tls_target(port: int, **options: bool | str | float) -> Target:
     return Target(kind=TargetKind.HOST, host="127.0.0.1", port=port, ssl=True, **options)  # type: ignore[arg-type]
 
 
@@ -306,14 +320,6 @@ async def test_a_handshake_that_is_not_answered_is_504_in_time(
     with pytest.raises(UpstreamError) as failure:
         await asking
     assert failure.value.status == 504
-
-
-@pytest.mark.parametrize(
-    ("host", "name"), [(b"a.example:80", "a.example"), (b"[::1]:80", "::1"), (b"[::1]", "::1"), (b"a", "a")]
-)
-def test_the_name_to_prove_is_the_host_without_its_port(host: bytes, name: str) -> None:
-    assert server_hostname(tls_target(1), host) == name
-    assert server_hostname(tls_target(1, trust_connect_host=True), host) == "127.0.0.1"
 
 
 async def test_addresses_are_not_gathered_for_hosts_that_clients_make_up(upstream: Upstream, trusted: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import jwt
 import pytest
 
+from handlers.errors import InvalidSetting
 from publish_api.authorization import Authorization
-from publish_api.errors import AuthError, SecretError
+from publish_api.errors import AuthError
 from publish_api.settings import PublishSettings
 
 KEY = "k" * 32
@@ -103,7 +104,7 @@ def test_a_file_without_a_secret_does_not_open_the_port(tmp_path: Path, content:
     if content is not None:
         path.write_text(content)
 
-    with pytest.raises(SecretError, match=rf"^publish\.token: {path}.* {reason}$"):
+    with pytest.raises(InvalidSetting, match=rf"^token: {path}.* {reason}$"):
         Authorization(PublishSettings(token=f"file:{path}"))
 
 
@@ -111,5 +112,5 @@ def test_a_key_file_must_hold_enough_to_sign_with(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("short")
 
-    with pytest.raises(SecretError, match=r"has 5 bytes, expected at least 32$"):
+    with pytest.raises(InvalidSetting, match=r"has 5 bytes, expected at least 32$"):
         Authorization(PublishSettings(jwt_key=f"file:{path}"))

@@ -58,13 +58,13 @@ async def test_grip_url_says_where_to_and_spec_wins_over_it() -> None:
     ],
 )
 async def test_credentials_open_a_port_that_asks_for_them(words: tuple[str, ...], query: str, status: int) -> None:
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", token="t", jwt_key="k" * 32)) as port:
+    async with publish_port(PublishSettings(token="t", jwt_key="k" * 32)) as port:
         assert await asyncio.to_thread(publish, "c", "x", *words, f"--spec={port.url}{query}") == status
         assert bool(port.sink.items) == (status == 0)
 
 
 async def test_what_the_port_answers_is_the_error(capsys: pytest.CaptureFixture[str]) -> None:
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", token="t")) as port:
+    async with publish_port(PublishSettings(token="t")) as port:
         assert await publish_to(port, "c", "x") == 1
 
     assert tuple(capsys.readouterr()) == ("", "Error: Authorization required.\n")

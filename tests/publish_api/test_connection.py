@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from publish_api.settings import PublishSettings
+from tests.proxy.in_process import until
+from tests.support.clock import ManualClock
 from tests.support.publish_port import PublishPort, publish_port, request
 
 BODY = b'{"items":[{"channel":"c","http-stream":{"content":"x"}}]}'
@@ -125,12 +127,12 @@ async def test_no_body_follows_the_answer_to_head_where_the_next_answer_would() 
 
 
 async def test_with_keep_alive_off_every_connection_is_closed() -> None:
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", keep_alive_timeout=0)) as port:
+    async with publish_port(PublishSettings(keep_alive_timeout=0)) as port:
         assert text_of(await port.send(KEPT))[0] == b"HTTP/1.1 200 OK"
 
 
 async def test_an_idle_connection_is_closed_after_its_time() -> None:
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", keep_alive_timeout=0.05)) as port:
+    async with publish_port(PublishSettings(keep_alive_timeout=0.05)) as port:
         reader, writer = await asyncio.open_connection(*port.server.address)
         writer.write(KEPT)
         await read_answer(reader)
@@ -172,12 +174,23 @@ async def test_a_refused_publisher_can_read_its_answer_while_it_is_still_sending
 
 
 async def test_a_refused_publisher_that_does_not_stop_is_cut() -> None:
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", linger_timeout=0.05)) as port:
+    clock = ManualClock()
+    async with publish_port(PublishSettings(linger_timeout=3), clock=clock) as port:
         _, writer = await asyncio.open_connection(*port.server.address)
         writer.write(b"NONSENSE\r\n\r\n")
+        await until(lambda: clock.next_due() == clock.now() + 3)
+        clock.advance(3)
         with pytest.raises(ConnectionError):
             await send_for_ever(writer)
         writer.close()
+
+
+async def test_a_refused_publisher_is_cut_at_once_when_none_is_to_linger() -> None:
+    clock = ManualClock()
+    async with publish_port(PublishSettings(linger_timeout=0), clock=clock) as port:
+        answered = await port.send(b"NONSENSE\r\n\r\n")
+    assert text_of(answered) == (b"HTTP/1.1 400 Bad Request", b"Failed to parse request header.\n")
+    assert clock.next_due() is None
 
 
 async def test_a_publisher_that_resets_its_connection_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -218,7 +231,7 @@ async def is_answered_or_closed(port: PublishPort, sent: bytes) -> None:
 @given(sent=st.lists(pieces | st.binary(max_size=20), max_size=6).map(b"".join))
 def test_any_bytes_are_answered_or_the_connection_is_closed(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
-        async with publish_port(PublishSettings(listen="127.0.0.1:0", request_timeout=0.2, linger_timeout=0.2)) as port:
+        async with publish_port(PublishSettings(request_timeout=0.2, linger_timeout=0.2)) as port:
             await is_answered_or_closed(port, sent)
 
     caplog.clear()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -7,10 +8,13 @@ import time
 import jwt
 import pytest
 
+from handlers.counters import Counters
 from handlers.protocol.items import HttpStreamFormat, Item
 from handlers.protocol.names import Channel
 from publish_api.http import PublishServer
 from publish_api.settings import PublishSettings
+from tests.proxy.in_process import until
+from tests.support.clock import ManualClock
 from tests.support.publish_port import ListSink, publish_port, request
 
 GOOD = {"channel": "c", "http-stream": {"content": "x"}}
@@ -173,7 +177,7 @@ async def test_a_refusal_is_one_log_line_that_nobody_can_forge(caplog: pytest.Lo
 
 
 async def test_a_body_of_the_greatest_size_is_taken_and_one_more_byte_refused_unread() -> None:
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", max_body=len(BODY))) as port:
+    async with publish_port(PublishSettings(max_body=len(BODY))) as port:
         assert await port.publish(BODY) == OK
         assert await port.send(request(b"").replace(b"Length: 0", b"Length: %d" % (len(BODY) + 1))) == bad_request(
             "Request body too large."
@@ -185,16 +189,18 @@ async def test_a_head_may_have_so_many_bytes_and_no_more(excess: int) -> None:
     bare = request(None, "A: ", method="GET", path="/")
     sent = bare.replace(b"A: ", b"A: " + b"a" * (2048 - len(bare) + excess))
 
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", max_head=2048)) as port:
+    async with publish_port(PublishSettings(max_head=2048)) as port:
         assert await port.send(sent) == (bad_request("Request header too large.") if excess else API)
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for_for_ever() -> None:
-    settings = PublishSettings(listen="127.0.0.1:0", request_timeout=0.05, linger_timeout=0.05)
-    async with publish_port(settings) as port:
-        assert await port.send(request(BODY)[:-1]) == answer(
-            "408 Request Timeout", b"Request body not received in time.\n"
-        )
+    clock = ManualClock()
+    settings = PublishSettings(request_timeout=7, linger_timeout=0)
+    async with publish_port(settings, clock=clock) as port:
+        sending = asyncio.create_task(port.send(request(BODY)[:-1]))
+        await until(lambda: clock.next_due() == clock.now() + 7)
+        clock.advance(7)
+        assert await sending == answer("408 Request Timeout", b"Request body not received in time.\n")
         assert port.sink.items == []
 
 
@@ -223,7 +229,7 @@ async def test_a_publisher_that_leaves_in_the_middle_of_its_body_publishes_nothi
     ],
 )
 async def test_without_the_token_nothing_is_published(headers: tuple[str, ...], text: str, challenge: str) -> None:
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", token="t")) as port:
+    async with publish_port(PublishSettings(token="t")) as port:
         assert await port.publish(BODY, *headers) == answer(
             "401 Unauthorized", f"{text}\n".encode(), headers=f"WWW-Authenticate: {challenge}\r\n"
         )
@@ -234,14 +240,14 @@ async def test_with_the_token_or_a_signed_one_it_is() -> None:
     key = "k" * 32
     signed = jwt.encode({"iss": "me", "exp": int(time.time()) + 60}, key, algorithm="HS256")
 
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", token="t", jwt_key=key)) as port:
+    async with publish_port(PublishSettings(token="t", jwt_key=key)) as port:
         assert await port.publish(BODY, "Authorization: Bearer t") == OK
         assert await port.publish(BODY, f"Authorization: Bearer {signed}") == OK
         assert port.sink.items == [ITEM, ITEM]
 
 
 async def test_a_publisher_without_the_token_need_not_send_its_body() -> None:
-    async with publish_port(PublishSettings(listen="127.0.0.1:0", token="t")) as port:
+    async with publish_port(PublishSettings(token="t")) as port:
         answered = await port.send(request(BODY, "Expect: 100-continue").removesuffix(BODY))
 
     assert answered.startswith(b"HTTP/1.1 401 ")
@@ -261,7 +267,7 @@ async def test_metrics_are_shown_whatever_the_scraper_accepts() -> None:
 
 
 async def test_it_can_be_stopped_without_having_been_started() -> None:
-    server = PublishServer(PublishSettings(listen="127.0.0.1:0"), ListSink())
+    server = PublishServer(PublishSettings(), ListSink(), counters=Counters())
 
     await server.stop()
 

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from handlers.counters import Counters
 from handlers.protocol.address import Address
 from handlers.protocol.items import Item
-from proxy.listening import listen
+from handlers.timers import Clock
+from proxy.listening import SocketOptions, listen
 from publish_api.http import PublishServer
 from publish_api.settings import PublishSettings
 
@@ -67,12 +69,15 @@ def request(body: bytes | None, *headers: str, path: str = "/publish/", method: 
 
 @asynccontextmanager
 async def publish_port(
-    settings: PublishSettings | None = None, *, metrics: Callable[[], bytes] | None = None
+    settings: PublishSettings | None = None,
+    *,
+    clock: Clock | None = None,
+    metrics: Callable[[], bytes] | None = None,
 ) -> AsyncGenerator[PublishPort]:
     """Run a publish port on a free port of 127.0.0.1."""
     sink = ListSink()
-    server = PublishServer(settings or PublishSettings(listen="127.0.0.1:0"), sink, metrics=metrics)
-    await server.start(listen(Address(host="127.0.0.1", port=0)))
+    server = PublishServer(settings or PublishSettings(), sink, counters=Counters(), clock=clock, metrics=metrics)
+    await server.start(listen(Address(host="127.0.0.1", port=0), SocketOptions(backlog=100)))
     try:
         yield PublishPort(server, sink)
     finally:

@@ -61,28 +61,12 @@ def test_of_two_routes_with_the_same_condition_the_first_is_kept() -> None:
     assert name(routes.select(host="h", proto=Proto.WS, ssl=False, path=b"/a")) == "first:1"
     assert routes.notices == (RouteNotice(line=3, text="skipping duplicate condition"),)
     assert len(routes.routes) == 2
-    assert routes.by_id("x") is None
 
 
 def test_routes_reached_by_id_only_are_never_duplicates_of_each_other() -> None:
     routes = table(",id=a one:1", ",id=b two:1")
-    assert (name(routes.by_id("a")), name(routes.by_id("b"))) == ("one:1", "two:1")
+    assert [name(route) for route in routes.routes] == ["one:1", "two:1"]
     assert routes.notices == ()
-
-
-def test_a_route_is_found_by_its_id_or_by_its_automatic_one() -> None:
-    routes = table("a.com,id=mine one:1", "a.com,path_beg=/x two:1")
-    assert name(routes.by_id("mine")) == "one:1"
-    assert name(routes.by_id("a.com,*,*,/x")) == "two:1"
-    assert routes.by_id("a.com,*,*,*") is None
-
-
-def test_an_id_that_several_routes_claim_belongs_to_none() -> None:
-    routes = table("a.com,id=x one:1", "b.com,id=x two:1", "c.com,id=y three:1")
-    assert routes.by_id("x") is None
-    assert routes.is_shared_id("x")
-    assert not routes.is_shared_id("y")
-    assert not routes.is_shared_id("unknown")
 
 
 @pytest.mark.parametrize(

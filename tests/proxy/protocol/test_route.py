@@ -1,26 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from proxy.protocol.route import Proto, Route, Target, TargetKind
-
-ROUTE = Route(host="a.com", targets=(Target(kind=TargetKind.TEST),))
-
-
-@pytest.mark.parametrize(
-    ("route", "key"),
-    [
-        (replace(ROUTE, host="*"), "*,*,*,*"),
-        (ROUTE, "a.com,*,*,*"),
-        (replace(ROUTE, proto=Proto.WS, ssl=True, path_beg=b"/x"), "a.com,ws,yes,/x"),
-        (replace(ROUTE, proto=Proto.HTTP, ssl=False), "a.com,http,no,*"),
-        (replace(ROUTE, id="mine", ssl=False), "mine"),
-    ],
-)
-def test_a_route_without_id_is_known_by_its_condition(route: Route, key: str) -> None:
-    assert route.key == key
+from proxy.protocol.route import Target, TargetKind
 
 
 @pytest.mark.parametrize(

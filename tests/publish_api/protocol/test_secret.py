@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from handlers.errors import InvalidSetting
 from publish_api.protocol.secret import Secret, SecretFile, parse_secret
 
 
@@ -20,7 +21,7 @@ def test_a_secret_is_text_or_base64_or_in_a_file(text: str, secret: Secret | Sec
 
 @pytest.mark.parametrize("text", ["base64:*", "base64:é", "base64:AAAAA"])
 def test_what_is_not_base64_is_refused_without_being_shown(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^key: what follows base64: is not base64$"):
+    with pytest.raises(InvalidSetting, match=r"^key: what follows base64: is not base64$"):
         parse_secret("key", text)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from proxy.deadline import Deadline
+from handlers.deadline import Deadline
 from tests.proxy.in_process import settle, until
 from tests.support.clock import ManualClock
 
