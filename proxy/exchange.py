@@ -170,8 +170,7 @@ class Exchange:
     def hand_over(self, session: Session) -> None:
         """Give the transport to `session`, with the bytes of later requests. Nothing may be written here afterwards."""
         if self._pending:
-            self._connection.writable.write(self._pending)
-            self._pending = b""
+            self.flush_head()
         is_behind = self._connection.writing_paused
         session.attach(self._connection.detach(), is_behind=is_behind)
         self.is_handed_over = True

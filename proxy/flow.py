@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from handlers.protocol.http1 import header_values
 from proxy.exchange import Exchange
-from proxy.log import AccessRecord, Outcome, log_access
+from proxy.log import AccessRecord, Outcome, log_access, logs_access
 from proxy.outgoing import Incoming
 from proxy.protocol.route import Route, Target
 from proxy.router import LoadedRoute
@@ -37,6 +37,8 @@ class Flow:
 
 def log_request(exchange: Exchange, incoming: Incoming, *, route_id: str = "", target: str = "") -> None:
     """Write the one line that the log has for a request."""
+    if not logs_access():
+        return
     log_access(
         AccessRecord(
             method=exchange.head.method.decode("latin-1"),

@@ -96,9 +96,14 @@ def configure(settings: LogSettings, stream: TextIO) -> None:
         _attach(logging.getLogger(name), handler, max(level, logging.WARNING))
 
 
+def logs_access() -> bool:
+    """Say whether request lines are written at all, so that nobody makes a record for nothing."""
+    return _access.isEnabledFor(logging.INFO)
+
+
 def log_access(record: AccessRecord) -> None:
     """Log one finished request at INFO. Costs one comparison when that level is off."""
-    if _access.isEnabledFor(logging.INFO):
+    if logs_access():
         _access.info(record)
 
 

@@ -175,6 +175,8 @@ def _list_values(headers: Headers, name: bytes) -> tuple[str, ...]:
 
 def _without_disguises(headers: Headers, own_names: Collection[bytes]) -> Headers:
     """Leave out names that CGI and WSGI fold into one of ours: to PHP and Flask, `Grip_Sig` is `Grip-Sig`."""
+    if not any(b"_" in name for name, _ in headers):
+        return headers
     guarded = _GUARDED_NAMES.union(name.replace(b"_", b"-") for name in own_names)
     return tuple(pair for pair in headers if b"_" not in pair[0] or not _is_guarded(pair[0].lower(), guarded))
 
