@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from handlers.deadline import Deadline
-from tests.proxy.in_process import settle, until
 from tests.support.clock import ManualClock
+from tests.support.turns import settle, until
 
 
 async def forever() -> None:

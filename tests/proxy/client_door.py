@@ -11,9 +11,9 @@ from handlers.timers import Clock
 from proxy.connection import ClientConnection, ClientServer, ConnectionOptions
 from proxy.exchange import Exchange
 from proxy.protocol.framing import FramingLimits
-from tests.proxy.in_process import settle
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
+from tests.support.turns import settle
 
 
 class Door:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 from proxy.app import App
 from tests.support.answers import Answer
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
-from tests.support.patience import bounded
 from tests.support.settings import settings_from
-
-SETTLING_ROUNDS = 10
+from tests.support.turns import settle
 
 
 @asynccontextmanager
@@ -47,19 +45,6 @@ async def advance(app: App, seconds: float) -> None:
     await settle()
     clock_of(app).advance(seconds)
     await settle()
-
-
-async def settle() -> None:
-    """Run everything that does not wait for a socket."""
-    for _ in range(SETTLING_ROUNDS):
-        await asyncio.sleep(0)
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Turn the loop until `holds` says yes."""
-    async with bounded():
-        while not holds():  # noqa: ASYNC110  # what is waited for is not always the doing of one place
-            await asyncio.sleep(0)
 
 
 def gated(gate: asyncio.Event, script: Answer) -> Answer:

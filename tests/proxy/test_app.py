@@ -10,11 +10,12 @@ import pytest
 
 from proxy.app import App, load_key
 from proxy.errors import RoutesFileError, SettingsError
-from tests.proxy.in_process import client_of, running, settle
+from tests.proxy.in_process import client_of, running
 from tests.support.backend import ScriptedBackend
 from tests.support.clock import ManualClock
 from tests.support.publisher import publish, stream_item
 from tests.support.settings import settings_from
+from tests.support.turns import settle
 
 
 async def test_it_listens_on_every_address_it_was_given() -> None:

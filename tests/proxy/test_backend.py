@@ -13,15 +13,9 @@ import pytest
 
 from proxy.backend import HEAD_LIMIT, AnswerFailed, AnswerTruncated, BackendAddress, BackendPool, ConnectFailed
 from tests.proxy.asking import all_of, ask, fetch
-from tests.proxy.in_process import settle
 from tests.support.answers import Answer, Ending, answer, chunk, chunked, close_without_answer, text, to_eof
 from tests.support.backend import ScriptedBackend, closed_port
-
-
-@pytest.fixture
-async def backend() -> AsyncGenerator[ScriptedBackend]:
-    async with ScriptedBackend() as backend:
-        yield backend
+from tests.support.turns import settle
 
 
 @pytest.fixture

@@ -11,15 +11,9 @@ import pytest
 from proxy.backend import BackendPool
 from proxy.errors import RequestBodyError
 from tests.proxy.asking import all_of, ask, body_from, body_of, connect, fetch
-from tests.proxy.in_process import settle, until
 from tests.support.answers import Answer, chunked, text
 from tests.support.backend import ScriptedBackend
-
-
-@pytest.fixture
-async def backend() -> AsyncGenerator[ScriptedBackend]:
-    async with ScriptedBackend() as backend:
-        yield backend
+from tests.support.turns import settle, until
 
 
 @pytest.fixture

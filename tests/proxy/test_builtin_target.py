@@ -6,9 +6,10 @@ import pytest
 
 from proxy.builtin_target import answer_test
 from proxy.protocol.route import Route, Target, TargetKind
-from tests.proxy.in_process import client_of, running, until
+from tests.proxy.in_process import client_of, running
 from tests.support.client import encode_request
 from tests.support.publisher import publish, response_item, stream_item
+from tests.support.turns import until
 
 TARGET = Target(kind=TargetKind.TEST)
 

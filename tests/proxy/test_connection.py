@@ -12,8 +12,8 @@ from proxy.connection import LINGER_SECONDS
 from proxy.errors import RequestBodyError
 from proxy.exchange import Exchange
 from tests.proxy.client_door import Door, echo, listening
-from tests.proxy.in_process import settle, until
 from tests.support.client import RawClient, encode_request
+from tests.support.turns import settle, until
 
 GET = encode_request("/")
 

@@ -10,8 +10,8 @@ import pytest
 from proxy.exchange import Exchange
 from proxy.feed import KEPT_LIMIT, READ_BUFFER
 from tests.proxy.client_door import Door, echo, listening
-from tests.proxy.in_process import settle, until
 from tests.support.client import RawClient, encode_request
+from tests.support.turns import settle, until
 
 GET = encode_request("/")
 SOCKET_BUFFERS = 8 << 20

@@ -8,19 +8,14 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from proxy.app import App
-from tests.proxy.in_process import client_of, running, until
+from tests.proxy.in_process import client_of, running
 from tests.support.answers import Answer, grip_response, grip_stream, text
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, encode_request
 from tests.support.publisher import close_item, hint_item, publish, stream_item
+from tests.support.turns import until
 
 NEXT = encode_request("/next")
-
-
-@pytest.fixture
-async def backend() -> AsyncGenerator[ScriptedBackend]:
-    async with ScriptedBackend() as backend:
-        yield backend
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from proxy.app import App
-from tests.proxy.in_process import census, client_of, gated, running, settle, until
+from tests.proxy.in_process import census, client_of, gated, running
 from tests.support.answers import Answer, grip_response, grip_stream
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, encode_request
 from tests.support.publisher import close_item, publish, response_item, stream_item
+from tests.support.turns import settle, until
 
 HOLDS = {
     "stream": grip_stream("room", body=b"open"),
@@ -58,12 +59,6 @@ async def end(app: App, client: RawClient, kind: str) -> None:
     else:
         await publish(app, response_item("room", "now"))
         assert (await client.response()).body == b"now"
-
-
-@pytest.fixture
-async def backend() -> AsyncGenerator[ScriptedBackend]:
-    async with ScriptedBackend() as backend:
-        yield backend
 
 
 @pytest.fixture

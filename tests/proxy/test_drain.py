@@ -9,19 +9,14 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from proxy.app import App
-from tests.proxy.in_process import advance, client_of, gated, running, settle, until
+from tests.proxy.in_process import advance, client_of, gated, running
 from tests.support.answers import Answer, grip_response, grip_stream, never, text
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, encode_request
 from tests.support.publisher import close_item, publish
+from tests.support.turns import settle, until
 
 SECONDS = 10
-
-
-@pytest.fixture
-async def backend() -> AsyncGenerator[ScriptedBackend]:
-    async with ScriptedBackend() as backend:
-        yield backend
 
 
 @pytest.fixture

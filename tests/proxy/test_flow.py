@@ -7,10 +7,11 @@ import logging
 import pytest
 
 from proxy.log import AccessRecord, Outcome
-from tests.proxy.in_process import client_of, running, until
+from tests.proxy.in_process import client_of, running
 from tests.support.answers import Answer, Ending, answer, grip_stream, text
 from tests.support.backend import ScriptedBackend
 from tests.support.client import encode_request
+from tests.support.turns import until
 
 HEADERS = [("Referer", "http://a/b"), ("User-Agent", "tester")]
 

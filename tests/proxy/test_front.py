@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.app import App
-from tests.proxy.in_process import advance, client_of, gated, running, settle, until
+from tests.proxy.in_process import advance, client_of, gated, running
 from tests.support.answers import Answer, Ending, answer, chunk, close_without_answer, grip_stream, never, text
 from tests.support.backend import ScriptedBackend, closed_port
 from tests.support.client import RawClient, encode_request
+from tests.support.turns import settle, until
 
 LEAVINGS: dict[str, Callable[[RawClient], None]] = {
     "close": RawClient.close,
@@ -24,12 +25,6 @@ LEAVINGS: dict[str, Callable[[RawClient], None]] = {
 CHUNKED = b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
 
 leavings = pytest.mark.parametrize("leaving", LEAVINGS)
-
-
-@pytest.fixture
-async def backend() -> AsyncGenerator[ScriptedBackend]:
-    async with ScriptedBackend() as backend:
-        yield backend
 
 
 @pytest.fixture

@@ -10,19 +10,14 @@ import pytest
 
 from proxy.app import App
 from proxy.holding import HELD_BODY_LIMIT
-from tests.proxy.in_process import advance, client_of, running, until
+from tests.proxy.in_process import advance, client_of, running
 from tests.support.answers import Answer, answer, grip_instruct, grip_response, grip_stream
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, encode_request
 from tests.support.publisher import close_item, publish, stream_item
+from tests.support.turns import until
 
 PREV_ID = {"hold": {"mode": "stream", "channels": [{"name": "room", "prev-id": "1"}]}}
-
-
-@pytest.fixture
-async def backend() -> AsyncGenerator[ScriptedBackend]:
-    async with ScriptedBackend() as backend:
-        yield backend
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import RequestBodyError
 from proxy.request_body import REPLAY_LIMIT, RequestBody
-from tests.proxy.in_process import settle
+from tests.support.turns import settle
 
 
 class Source:

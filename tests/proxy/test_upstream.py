@@ -16,16 +16,10 @@ from proxy.request_body import REPLAY_LIMIT, RequestBody
 from proxy.settings import ProxySettings
 from proxy.upstream import IDEMPOTENT, BackendRequest, Upstream
 from tests.proxy.certificates import HELLO, self_signed, server_context, tls_server
-from tests.proxy.in_process import settle, until
 from tests.support.answers import Answer, close_without_answer, never, text
 from tests.support.backend import ScriptedBackend, closed_port
 from tests.support.clock import ManualClock
-
-
-@pytest.fixture
-async def backend() -> AsyncGenerator[ScriptedBackend]:
-    async with ScriptedBackend() as backend:
-        yield backend
+from tests.support.turns import settle, until
 
 
 @pytest.fixture

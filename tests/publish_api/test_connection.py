@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from publish_api.settings import PublishSettings
-from tests.proxy.in_process import until
 from tests.support.clock import ManualClock
 from tests.support.publish_port import PublishPort, publish_port, request
+from tests.support.turns import until
 
 BODY = b'{"items":[{"channel":"c","http-stream":{"content":"x"}}]}'
 KEPT = request(BODY, "Connection: keep-alive")

@@ -13,9 +13,9 @@ from handlers.protocol.items import HttpStreamFormat, Item
 from handlers.protocol.names import Channel
 from publish_api.http import PublishServer
 from publish_api.settings import PublishSettings
-from tests.proxy.in_process import until
 from tests.support.clock import ManualClock
 from tests.support.publish_port import ListSink, publish_port, request
+from tests.support.turns import until
 
 GOOD = {"channel": "c", "http-stream": {"content": "x"}}
 BODY = json.dumps({"items": [GOOD]}).encode()

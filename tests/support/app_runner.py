@@ -23,9 +23,7 @@ from proxy.log import configure
 from tests.support.clock import ManualClock
 from tests.support.inspection import abort_during_fanout, counters_of, live_objects, resident_bytes, sockets_on
 from tests.support.settings import settings_from
-
-SETTLING_ROUNDS = 10
-"""Turns of the loop after which everything that is not waiting for a socket has run."""
+from tests.support.turns import settle
 
 COMMAND_LIMIT = 1 << 20
 
@@ -92,18 +90,13 @@ class AppRunner:
     async def _advance(self, seconds: float) -> None:
         """Turn the clock from timer to timer, so that what a timer starts runs at the time it was started."""
         assert self._clock is not None, "the app runs on the real clock"
-        await _settle()
+        await settle()
         until = self._clock.now() + seconds
         while (due := self._clock.next_due()) is not None and due <= until:
             self._clock.advance_to(due)
-            await _settle()
+            await settle()
         self._clock.advance_to(until)
-        await _settle()
-
-
-async def _settle() -> None:
-    for _ in range(SETTLING_ROUNDS):
-        await asyncio.sleep(0)
+        await settle()
 
 
 def _say(answer: object) -> None:
