@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the process started, except `sessions_stream` and `sessions_response`: how many are held now."""
+    """Totals since the process started. `sessions_stream`, `_response` and `_websocket` are how many are held now."""
 
     requests: int = 0
     """Requests received from clients."""
@@ -37,10 +37,12 @@ class Counters:
     """Streams held now."""
     sessions_response: int = 0
     """Long polls held now."""
+    sessions_websocket: int = 0
+    """WebSockets held now."""
     sessions_opened: int = 0
     """Connections held since the start."""
     channels_over_limit: int = 0
-    """Channels of a hold that were not subscribed because of `hold.subscription_limit`."""
+    """Channels that were not subscribed because of `hold.subscription_limit`."""
     publications: int = 0
     """Items accepted for delivery."""
     publications_duplicate: int = 0
@@ -52,7 +54,9 @@ class Counters:
     patches_failed: int = 0
     """Published `body-patch`es that did not fit the held body, which was then sent as it was."""
     deliveries_filtered: int = 0
-    """Items not written to a connection because `content-filters` did not match."""
+    """Items not written to a connection because of a filter, or because `content-filters` did not match."""
+    filters_failed: int = 0
+    """Items not written to a connection because a filter that changes content could not be applied."""
     slow_clients: int = 0
     """Held connections closed because the client took too little for too long."""
     kept_overflows: int = 0
@@ -69,3 +73,25 @@ class Counters:
     """Held connections lost because the client acknowledged nothing for `hold.user_timeout`."""
     connections_cut: int = 0
     """Connections cut because they took longer than `proxy.drain_timeout` when the process was told to stop."""
+    websocket_messages: int = 0
+    """Messages received from clients' WebSockets."""
+    websocket_requests: int = 0
+    """WebSocket-over-HTTP requests sent to backends."""
+    websocket_retries: int = 0
+    """WebSocket-over-HTTP requests to be sent again because the backend could not be reached."""
+    websocket_backend_faults: int = 0
+    """WebSockets ended by a fault of their backend: no answer, an unusable one, or a lost connection."""
+    websocket_client_faults: int = 0
+    """WebSockets ended because of what the client sent: not WebSocket frames, too large, or too many."""
+    websocket_dropped: int = 0
+    """Messages of backends not sent on: they lack the prefix that GRIP wants, or are too long to be obeyed."""
+    websocket_controls_refused: int = 0
+    """Control messages of backends that could not be obeyed."""
+    websocket_discarded: int = 0
+    """Messages of clients thrown away, because their backend has detached or has closed."""
+    websocket_unsent: int = 0
+    """Items not sent because the connection ended within a message of the backend's, whose end they had to wait for."""
+    websocket_close_timeouts: int = 0
+    """WebSockets ended without the other side's answer to a close frame."""
+    websocket_notices_lost: int = 0
+    """DISCONNECT and CLOSE events that could not be told to the backend, which was not reached."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from handlers.protocol.ws_frames import Frame
+
 
 class Door(Protocol):
     """The way back from a held connection to ordinary HTTP.
@@ -27,4 +29,31 @@ class Door(Protocol):
 
     def gone(self, transport: asyncio.Transport) -> None:
         """Take note that a held client's connection is closed."""
+        ...
+
+
+class WebSocketLink(Protocol):
+    """The backend's side of one held WebSocket, whichever way the backend is spoken to.
+
+    It is handed in with the session and calls `relay`, `close` and `fail` on that.
+    """
+
+    def receive(self, frame: Frame) -> None:
+        """Take a frame of the client's, checked: fragments as they come, and its close frame as the last one."""
+        ...
+
+    def close_by_us(self) -> None:
+        """Close towards the backend, without a code: the connection is being closed from here, or it has detached."""
+        ...
+
+    def client_gone(self) -> None:
+        """The client's connection is lost, or was cut. Harmless after an end that the backend knows of."""
+        ...
+
+    def refresh(self) -> None:
+        """Ask the backend once more (`action: refresh`), where it is one that is asked."""
+        ...
+
+    def client_behind(self, is_behind: bool) -> None:  # it is all there is to say
+        """The client takes less than it is sent, so send no more than must be; or it has caught up."""
         ...

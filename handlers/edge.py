@@ -8,64 +8,37 @@ leave (or be cut, or be given back and held again) in the middle of a delivery w
 from __future__ import annotations
 
 import logging
-from collections.abc import Set
-from typing import Any, Generic, TypeVar, assert_never
+from collections.abc import Mapping, Set
+from dataclasses import replace
+from typing import assert_never
 
+from handlers.channel_rows import ChannelRows, Held, Row, S, row_of
 from handlers.counters import Counters
+from handlers.open_ended import OpenEndedSession
+from handlers.protocol.filters import FilterError, apply_content, passes
+from handlers.protocol.format_json import may_be_sent
 from handlers.protocol.http1 import encode_chunk
-from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item
+from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
 from handlers.protocol.names import Channel
+from handlers.protocol.subscribing import Subscription
+from handlers.protocol.ws_deflate import deflate_frame
+from handlers.protocol.ws_frames import CloseReason, Opcode, encode_frame
 from handlers.response import Encoded, ResponseSession
 from handlers.session import Session, failed, guarded
 from handlers.stream import StreamSession
 from handlers.timers import Clock
+from handlers.websocket import WebSocketSession
 
 log = logging.getLogger("holdfast.edge")
 
-Held = StreamSession | ResponseSession
-S = TypeVar("S", bound=Session)
-Filters = tuple[str, ...]
-
-
-class Row(Generic[S]):
-    """The sessions of one kind on one channel, with the content filters of each."""
-
-    __slots__ = ("_walk", "members")
-
-    def __init__(self) -> None:
-        self.members: dict[S, Filters] = {}
-        self._walk: tuple[S, ...] | None = None
-
-    def add(self, session: S, filters: Filters) -> None:
-        """Put `session` at the end of the row, or give it new filters."""
-        self.members[session] = filters
-        self._walk = None
-
-    def discard(self, session: S) -> None:
-        """Take `session` out of the row if it is there."""
-        if self.members.pop(session, None) is not None:
-            self._walk = None
-
-    def walk(self) -> tuple[S, ...]:
-        """Return the members as they stand now; the tuple never changes under a walker."""
-        if self._walk is None:
-            self._walk = tuple(self.members)
-        return self._walk
-
-
-class ChannelRows:
-    """One channel's sessions, in rows by the form of what they get."""
-
-    __slots__ = ("chunked", "raw", "responses")
-
-    def __init__(self) -> None:
-        self.chunked: Row[StreamSession] = Row()
-        self.raw: Row[StreamSession] = Row()
-        self.responses: Row[ResponseSession] = Row()
-
-    def is_empty(self) -> bool:
-        """Say whether nobody is on the channel."""
-        return not (self.chunked.members or self.raw.members or self.responses.members)
+OPCODES = {
+    MessageKind.TEXT: Opcode.TEXT,
+    MessageKind.BINARY: Opcode.BINARY,
+    MessageKind.PING: Opcode.PING,
+    MessageKind.PONG: Opcode.PONG,
+}
+Changed = tuple[S, bytes]
+"""A session, and the content that its filters make of an item for it alone."""
 
 
 class Edge:
@@ -88,10 +61,19 @@ class Edge:
         self._counters.sessions_opened += 1
         self._count(session, 1)
         for subscription in session.subscriptions:
-            rows = self._channels.get(subscription.channel)
-            if rows is None:
-                rows = self._channels[subscription.channel] = ChannelRows()
-            row_of(rows, session).add(session, subscription.content_filters)
+            self._put(session, subscription)
+
+    def subscribe(self, session: Held, subscription: Subscription) -> None:
+        """Put a session that has joined on one more channel, or give it other filters there."""
+        others = (each for each in session.subscriptions if each.channel != subscription.channel)
+        session.subscriptions = (*others, subscription)
+        if session in self._sessions:
+            self._put(session, subscription)
+
+    def unsubscribe(self, session: Held, channel: Channel) -> None:
+        """Take a session off a channel; harmless when it is not there."""
+        session.subscriptions = tuple(each for each in session.subscriptions if each.channel != channel)
+        self._take_off(session, channel)
 
     def leave(self, session: Session) -> None:
         """Take `session` off all its channels; harmless when it is on none."""
@@ -101,12 +83,7 @@ class Edge:
         self._sessions.discard(session)
         self._count(session, -1)
         for subscription in session.subscriptions:
-            rows = self._channels.get(subscription.channel)
-            if rows is None:
-                continue
-            row_of(rows, session).discard(session)
-            if rows.is_empty():
-                del self._channels[subscription.channel]
+            self._take_off(session, subscription.channel)
 
     def deliver(self, item: Item) -> int:
         """Give `item` to every session on its channel, each in its own format; return how many there were."""
@@ -115,49 +92,127 @@ class Edge:
             return 0
         receivers = 0
         if item.http_stream is not None:
-            receivers += self._deliver_stream(item.channel, rows, item.http_stream)
+            receivers += self._deliver_stream(item, rows, item.http_stream)
         if item.http_response is not None:
-            receivers += self._deliver_response(item.channel, rows, item.http_response)
+            receivers += self._deliver_response(item, rows, item.http_response)
+        if item.ws_message is not None:
+            receivers += self._deliver_message(item, rows, item.ws_message)
         return receivers
 
-    def _deliver_stream(self, channel: Channel, rows: ChannelRows, published: HttpStreamFormat) -> int:
-        chunked = self._receivers(channel, rows.chunked, published.content_filters)
-        raw = self._receivers(channel, rows.raw, published.content_filters)
+    def _deliver_stream(self, item: Item, rows: ChannelRows, published: HttpStreamFormat) -> int:
+        content = published.content if published.action is Action.SEND else None
+        chunked, changed_chunked = self._receivers(item, rows.chunked, published.content_filters, content)
+        raw, changed_raw = self._receivers(item, rows.raw, published.content_filters, content)
+        receivers = len(chunked) + len(raw) + len(changed_chunked) + len(changed_raw)
         if published.action is Action.SEND:
             if published.content:
-                self._counters.deliveries += len(chunked) + len(raw)
+                self._counters.deliveries += receivers
                 now = self._clock.now()
                 write_all(chunked, encode_chunk(published.content), now)
                 write_all(raw, published.content, now)
+                for session, own in changed_chunked + changed_raw:
+                    write_all((session,), session.frame(own), now)
         elif published.action is Action.CLOSE:
             for session in chunked + raw:
                 guarded(session, session.finish)
-        return len(chunked) + len(raw)
+        return receivers
 
-    def _deliver_response(self, channel: Channel, rows: ChannelRows, published: HttpResponseFormat) -> int:
-        sessions = self._receivers(channel, rows.responses, published.content_filters)
+    def _deliver_response(self, item: Item, rows: ChannelRows, published: HttpResponseFormat) -> int:
+        body = published.body if published.action is Action.SEND else None
+        sessions, changed = self._receivers(item, rows.responses, published.content_filters, body)
         if published.action is Action.SEND:
-            self._counters.deliveries += len(sessions)
+            self._counters.deliveries += len(sessions) + len(changed)
             encoded: Encoded = {}
             for session in sessions:
                 guarded(session, session.publish, published, encoded)
+            for session, own in changed:
+                own_encoded: Encoded = {}
+                guarded(session, session.publish, replace(published, body=own), own_encoded)
         elif published.action is Action.HINT:
             for session in sessions:
                 guarded(session, session.hint)
-        return len(sessions)
+        return len(sessions) + len(changed)
 
-    def _receivers(self, channel: Channel, row: Row[S], wanted: Filters | None) -> tuple[S, ...]:
-        if wanted is None:
-            return row.walk()
-        receivers = []
+    def _deliver_message(self, item: Item, rows: ChannelRows, published: WsMessageFormat) -> int:
+        content = published.content if published.action is Action.SEND else None
+        plain, changed_plain = self._receivers(item, rows.messages, published.content_filters, content)
+        deflated, changed_deflated = self._receivers(item, rows.deflated, published.content_filters, content)
+        receivers = len(plain) + len(deflated) + len(changed_plain) + len(changed_deflated)
+        match published.action:
+            case Action.SEND:
+                self._counters.deliveries += receivers
+                opcode, now = OPCODES[published.kind], self._clock.now()
+                if plain:
+                    write_all(plain, encode_frame(opcode, published.content), now)
+                if deflated:
+                    write_all(deflated, deflate_frame(opcode, published.content), now)
+                for session, own in changed_plain + changed_deflated:
+                    self._send_own(session, item.channel, published.kind, own)
+            case Action.CLOSE:
+                reason = CloseReason(code=published.code, reason=published.reason)
+                for session in plain + deflated:
+                    guarded(session, session.close_by_us, reason)
+            case Action.REFRESH:
+                for session in plain + deflated:
+                    guarded(session, session.refresh)
+            case Action.HINT:
+                pass  # reference 6.4: a hint says nothing to a WebSocket
+            case _:
+                assert_never(published.action)
+        return receivers
+
+    def _receivers(
+        self, item: Item, row: Row[S], wanted: tuple[str, ...] | None, content: bytes | None
+    ) -> tuple[tuple[S, ...], list[Changed[S]]]:
+        """Return who gets the item as it is, and who gets content of its own; None is no content to change."""
+        if wanted is None and not row.is_selective:
+            return row.walk(), []
+        receivers: list[S] = []
+        changed: list[Changed[S]] = []
+        item_meta = dict(item.meta)
         for session in row.walk():
-            filters = row.members.get(session, ())
-            if filters == wanted:
-                receivers.append(session)
-            else:
+            subscription = row.members.get(session)
+            if subscription is None:
+                continue  # it has ended since the walk began
+            if wanted is not None and subscription.content_filters != wanted:
                 self._counters.deliveries_filtered += 1
-                guarded(session, mismatch, session, channel, filters, wanted)
-        return tuple(receivers)
+                guarded(session, mismatch, session, subscription, wanted)
+            elif not is_wanted(session, subscription, item_meta):
+                self._counters.deliveries_filtered += 1
+                log.debug("%s channel=%s filtered", session.label, item.channel)
+            elif content is not None and subscription.content_filters:
+                self._change(session, subscription, content, changed)
+            else:
+                receivers.append(session)
+        return tuple(receivers), changed
+
+    def _change(self, session: S, subscription: Subscription, content: bytes, changed: list[Changed[S]]) -> None:
+        try:
+            changed.append((session, apply_content(subscription.filters, content, meta=session.meta)))
+        except FilterError as error:
+            self._counters.filters_failed += 1
+            log.warning("%s channel=%s item not delivered: %s", session.label, subscription.channel, error)
+
+    def _send_own(self, session: WebSocketSession, channel: Channel, kind: MessageKind, content: bytes) -> None:
+        if may_be_sent(kind, content):
+            guarded(session, session.send, OPCODES[kind], content)
+            return
+        self._counters.filters_failed += 1
+        log.warning("%s channel=%s item not delivered: filters have made it too long", session.label, channel)
+
+    def _put(self, session: Held, subscription: Subscription) -> None:
+        rows = self._channels.get(subscription.channel)
+        if rows is None:
+            rows = self._channels[subscription.channel] = ChannelRows()
+        row_of(rows, session).add(session, subscription)
+
+    def _take_off(self, session: Held, channel: Channel) -> None:
+        rows = self._channels.get(channel)
+        if rows is None:
+            return
+        row_of(rows, session).discard(session)
+        if rows.is_empty():
+            del self._channels[channel]
 
     def _count(self, session: Held, step: int) -> None:
         match session:
@@ -165,25 +220,19 @@ class Edge:
                 self._counters.sessions_stream += step
             case ResponseSession():
                 self._counters.sessions_response += step
+            case WebSocketSession():
+                self._counters.sessions_websocket += step
             case _:
                 assert_never(session)
 
 
-def row_of(rows: ChannelRows, session: Held) -> Row[Any]:
-    """Return the row of `rows` that `session` belongs in, which takes sessions of its kind."""
-    match session:
-        case StreamSession(chunked=True):
-            return rows.chunked
-        case StreamSession():
-            return rows.raw
-        case ResponseSession():
-            return rows.responses
-        case _:
-            assert_never(session)
+def is_wanted(session: Session, subscription: Subscription, item_meta: Mapping[str, str]) -> bool:
+    """Say whether the subscription's filters let an item with this meta through to this session."""
+    return passes(subscription.filters, meta=session.meta, item_meta=item_meta, is_subscribed=session.is_subscribed)
 
 
-def write_all(sessions: tuple[StreamSession, ...], frame: bytes, now: float) -> None:
-    """Write `frame` to each stream. `guarded`, less its call: the one loop in which that would cost something."""
+def write_all(sessions: tuple[OpenEndedSession, ...], frame: bytes, now: float) -> None:
+    """Write `frame` to each session. `guarded`, less its call: the one loop in which that would cost something."""
     for session in sessions:
         try:
             session.write(frame)
@@ -193,9 +242,10 @@ def write_all(sessions: tuple[StreamSession, ...], frame: bytes, now: float) -> 
             session.touched = now
 
 
-def mismatch(session: Session, channel: Channel, filters: Filters, wanted: Filters) -> None:
+def mismatch(session: Session, subscription: Subscription, wanted: tuple[str, ...]) -> None:
     """Tell of an item that this session's filters do not fit; on a debug route the client is told, and ended."""
-    log.debug("%s channel=%s content filter mismatch", session.label, channel)
+    log.debug("%s channel=%s content filter mismatch", session.label, subscription.channel)
     if isinstance(session, StreamSession) and session.debug:
+        filters = subscription.content_filters
         text = f"\n\ncontent filter mismatch: subscription={','.join(filters)} message={','.join(wanted)}\n"
         session.finish(text.encode())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from handlers.protocol.answers import Answer, AnswerForm, encode_answer, merge_headers
 from handlers.protocol.body_patch import BodyPatchError, patch_body
 from handlers.protocol.http1 import Headers, standard_reason
 from handlers.protocol.items import HttpResponseFormat
 from handlers.protocol.subscribing import Subscription
-from handlers.session import Session, Site
+from handlers.session import NO_META, Session, Site
 
 log = logging.getLogger("holdfast.session")
 
@@ -35,9 +36,17 @@ class ResponseSession(Session):
         answer: Answer,
         timeout: float,
         request: bytes,
+        meta: Mapping[str, str] = NO_META,
+        prefix: str = "",
     ) -> None:
         super().__init__(
-            site=site, transport=transport, subscriptions=subscriptions, reusable=form.reusable, label=label
+            site=site,
+            transport=transport,
+            subscriptions=subscriptions,
+            reusable=form.reusable,
+            label=label,
+            meta=meta,
+            prefix=prefix,
         )
         self._form = form
         self._timeout_answer = answer

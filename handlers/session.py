@@ -1,8 +1,8 @@
 """A held connection: a transport and a few slots.
 
 Once a request is held no task, queue or coroutine belongs to it. The session is itself the transport's protocol,
-so the event loop tells it directly when the client goes, sends something, or falls behind. `stream` and
-`response` say what a publication does to it; `edge` finds it by channel.
+so the event loop tells it directly when the client goes, sends something, or falls behind. `stream`, `response` and
+`websocket` say what a publication does to it; `edge` finds it by channel.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import abc
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ParamSpec, Protocol
+from types import MappingProxyType
+from typing import Final, ParamSpec, Protocol
 
 from handlers.counters import Counters
 from handlers.door import Door
@@ -24,6 +25,9 @@ from handlers.timers import NOWHERE, Clock, TimerWheel
 log = logging.getLogger("holdfast.session")
 
 P = ParamSpec("P")
+
+NO_META: Final[Mapping[str, str]] = MappingProxyType({})
+"""What most sessions have for meta: one object for all of them."""
 
 
 class Index(Protocol):
@@ -48,7 +52,7 @@ class Site:
 
 
 class Session(asyncio.Protocol, abc.ABC):
-    """The part that streams and long polls have in common: the transport, what the client sends, how it ends.
+    """The part that all held connections have in common: the transport, what the client sends, how it ends.
 
     Every method is called from the event loop's thread; none awaits. Each way to end calls `leave` at once, so
     that nothing is published to a session that has ended, however late the loop reports `connection_lost`.
@@ -60,6 +64,8 @@ class Session(asyncio.Protocol, abc.ABC):
         "is_attached",
         "is_behind",
         "label",
+        "meta",
+        "prefix",
         "reusable",
         "site",
         "subscriptions",
@@ -75,12 +81,17 @@ class Session(asyncio.Protocol, abc.ABC):
         subscriptions: tuple[Subscription, ...],
         reusable: bool,
         label: str,
+        meta: Mapping[str, str] = NO_META,
+        prefix: str = "",
     ) -> None:
+        """`meta` is what filters look at; `prefix` is the route's, which stands in front of the backend's channels."""
         self.site = site
         self.transport = transport
         self.subscriptions = subscriptions
         self.reusable = reusable
         self.label = label
+        self.meta = meta
+        self.prefix = prefix
         self.deadline = math.inf
         self.tick = NOWHERE
         self.is_attached = False
@@ -96,9 +107,19 @@ class Session(asyncio.Protocol, abc.ABC):
         self.is_attached = True
         self._kept = kept
         self.transport.set_protocol(self)
-        self.transport.set_write_buffer_limits(high=self.site.settings.outbox_limit)
+        self.transport.set_write_buffer_limits(high=self.high_water)
         if is_behind:
             self.pause_writing()
+
+    @property
+    def high_water(self) -> int:
+        """Bytes in the transport's buffer from which on the client counts as behind."""
+        return self.site.settings.outbox_limit
+
+    def is_subscribed(self, name: str) -> bool:
+        """Say whether the session sits on the channel that the backend calls `name`."""
+        channel = self.prefix + name
+        return any(subscription.channel == channel for subscription in self.subscriptions)
 
     def leave(self) -> None:
         """Come off every channel and out of the timer wheel."""

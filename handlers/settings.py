@@ -1,4 +1,4 @@
-"""Settings of the room: how much a held connection may cost, and for how long (section `[hold]`).
+"""Settings of the room: how much a held connection may cost, and for how long (sections `[hold]` and `[websocket]`).
 
 Loaded and checked by `proxy.config`, handed to the edge, the broker and the sessions. The docstring under each
 field is what the operator needs to know; docs/configuration.md says it at length.
@@ -7,7 +7,7 @@ field is what the operator needs to know; docs/configuration.md says it at lengt
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -57,3 +57,44 @@ class HoldSettings:
     """Seconds a client may take nothing of what it was sent before it counts as vanished (TCP_USER_TIMEOUT; Linux
     counts the time in which its receive window is closed, too). Such an end of a held connection is logged and counted.
     0 leaves it to the system: about 15 minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketSettings:
+    """Bounds of a WebSocket, besides those of `HoldSettings`, which hold for it too."""
+
+    message_limit: Annotated[int, Meta(ge=125, le=1_000_000_000)] = 200_000
+    """Bytes a client's message may have where the backend is asked by WebSocket-over-HTTP, which takes messages whole.
+    A longer one ends the connection with close code 1009. 200,000 is Pushpin's limit. It is also how much may wait for
+    the backend's answer before nothing more is read from the client."""
+
+    frame_limit: Annotated[int, Meta(ge=125, le=1_000_000_000)] = 1_048_576
+    """Bytes a single frame may have, either way, after inflating it; a longer one ends the connection with 1009.
+    Messages that pass through to a WebSocket backend may be longer, in several frames: each goes on as it comes. A
+    frame is kept until it is whole, so this bounds what a connection can make Holdfast keep. 1 MiB is the default of
+    common WebSocket servers."""
+
+    events_limit: Annotated[int, Meta(ge=1024, le=1_000_000_000)] = 1_000_000
+    """Bytes a backend's answer of WebSocket-over-HTTP events may have. A longer one is a fault of the backend's: 502
+    for the opening one, close code 1011 later. 1,000,000 is Pushpin's limit."""
+
+    control_rate: Annotated[float, Meta(ge=0, le=1_000_000)] = 100.0
+    """Control messages of a backend (`c:`), and pings and pongs of a client, that are obeyed in a second, each; ten
+    times as many at once. More end the connection with close code 1008. 0 sets no limit. 100 a second for one
+    connection is more than any application has a use for."""
+
+    over_subscription: Literal["ignore", "close"] = "ignore"
+    """What a subscription beyond `hold.subscription_limit` does: `ignore`, as Pushpin does, though counted and logged,
+    or `close` the connection with code 1008, so that no client goes on without what it was promised."""
+
+    close_timeout: Seconds = 10.0
+    """Seconds for the other side to answer a close frame; then the connection is ended without it. 0 does not wait.
+    10 is what other WebSocket servers allow."""
+
+    answer_pings: bool = False
+    """Answer clients' pings here instead of handing them to the backend. Off, as in Pushpin: a pong says that the
+    backend lives. Turn it on when the backend ignores pings, and clients leave for want of an answer."""
+
+    compression: bool = False
+    """Compress messages to clients that offer it (permessage-deflate, without context take-over, so that a publication
+    is compressed once for all). Off, as in Pushpin: small messages hardly gain, and each costs CPU on both sides."""

@@ -23,21 +23,27 @@ from handlers.errors import InvalidSetting
 from handlers.protocol.address import Address
 from handlers.session import Site
 from handlers.timers import Clock, LoopClock, TimerWheel
+from handlers.websocket import WebSocketSite
+from handlers.websocket_control import Controls
 from proxy.config import Settings
 from proxy.connection import ClientServer, ConnectionOptions
 from proxy.drain import Drain
+from proxy.errands import Errands
 from proxy.errors import SettingsError
 from proxy.exchange import Exchange
 from proxy.front import Front
 from proxy.holding import Holding
 from proxy.listening import SocketOptions, listen, raise_file_limit
 from proxy.outgoing import Outgoing
+from proxy.over_http import OverHttpSite
 from proxy.protocol.framing import FramingLimits
 from proxy.protocol.grip_sig import GripKey, KeyFormatError, parse_key
 from proxy.reload import RoutesReloader
 from proxy.router import Router, choose_source
 from proxy.sd_notify import Notifier
+from proxy.through import ThroughSite
 from proxy.upstream import Upstream
+from proxy.websocket import WebSockets
 from publish_api.http import BACKLOG as PUBLISHER_BACKLOG
 from publish_api.http import PublishServer
 from publish_api.metrics import encode_metrics
@@ -103,6 +109,7 @@ class App:
         self._reloader = RoutesReloader(self._router, clock=self.clock, interval=settings.proxy.reload_interval)
         self._upstream = Upstream(settings=settings.proxy, clock=self.clock, counters=self.counters)
         self._router.on_load = self._upstream.forget_addresses
+        self._errands = Errands()
         self._front = self._make_front(site)
         self._publishers = make_publishers(settings, broker, counters=self.counters, clock=self.clock)
         self._drain = Drain(
@@ -111,6 +118,7 @@ class App:
             clock=self.clock,
             counters=self.counters,
             random=random,
+            errands=self._errands,
             seconds=settings.proxy.drain_timeout,
         )
         self._servers: list[asyncio.Server] = []
@@ -175,13 +183,37 @@ class App:
     def _make_front(self, site: Site) -> Front:
         settings = self._settings.proxy
         upstream_key = load_key(settings.upstream_key, "upstream_key")
+        outgoing = Outgoing(settings=settings, upstream_key=upstream_key, clock=self.clock)
         return Front(
             router=self._router,
-            outgoing=Outgoing(settings=settings, upstream_key=upstream_key, clock=self.clock),
+            outgoing=outgoing,
             upstream=self._upstream,
             holding=Holding(site=site, edge=self.edge),
+            websockets=self._make_websockets(site, outgoing),
             counters=self.counters,
             debug=settings.debug,
+        )
+
+    def _make_websockets(self, site: Site, outgoing: Outgoing) -> WebSockets:
+        settings = self._settings.websocket
+        controls = Controls(edge=self.edge, counters=self.counters, hold=self._settings.hold, websocket=settings)
+        over_http = OverHttpSite(
+            upstream=self._upstream,
+            errands=self._errands,
+            clock=self.clock,
+            wheel=site.wheel,
+            counters=self.counters,
+            settings=settings,
+            random=site.random,
+        )
+        return WebSockets(
+            site=site,
+            websockets=WebSocketSite(settings=settings, controls=controls),
+            edge=self.edge,
+            outgoing=outgoing,
+            upstream=self._upstream,
+            over_http=over_http,
+            through=ThroughSite(clock=self.clock, wheel=site.wheel, counters=self.counters, settings=settings),
         )
 
 

@@ -152,18 +152,19 @@ class BackendConnection:
         self._connection.close()
 
     async def exchange(
-        self, *, method: bytes, head: bytes, body: RequestBody, progress: Callable[[], None]
+        self, *, method: bytes, head: bytes, body: RequestBody, progress: Callable[[], None], upgrades: bool = False
     ) -> BackendAnswer:
         """Send a request and return the answer's head. Interim (1xx) answers are skipped.
 
-        `progress` is called after each piece of the body that the backend took. Raises AnswerFailed, or what the
-        body raised. On any exception, cancellation included, the connection is closed.
+        `progress` is called after each piece of the body that the backend took. With `upgrades` the answer may be a
+        101, which only `BackendAnswer.take_transport` or `close` can follow. Raises AnswerFailed, or what the body
+        raised. On any exception, cancellation included, the connection is closed.
         """
         try:
             self._expect()
             self._send(head, body, progress)
             message, payload = await self._read_head()
-            answer_head = read_head(message)
+            answer_head = read_head(message, may_switch=upgrades and self._protocol.upgraded)
         except BaseException:
             self.close()
             raise
@@ -172,7 +173,22 @@ class BackendConnection:
             # fails both. So it is told of one, and the connection is not used again.
             self.close()
             payload = EMPTY_PAYLOAD
-        return BackendAnswer(self, answer_head, payload)
+        return BackendAnswer(self, answer_head, None if answer_head.status == 101 else payload)
+
+    def take_transport(self) -> tuple[asyncio.Transport, bytes]:
+        """Take the transport out of aiohttp's hands after a 101; return it with the bytes that came behind that.
+
+        The caller sets a protocol of its own at once. Raises AnswerTruncated when the backend is gone already.
+        """
+        protocol = self._protocol
+        transport, protocol.transport = protocol.transport, None
+        tail, protocol._tail = protocol._tail, b""  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._connection.close()
+        if transport is None or transport.is_closing():
+            raise AnswerTruncated("the backend closed the connection behind its 101")
+        if protocol._buffer_paused or protocol._reading_paused:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            transport.resume_reading()
+        return transport, bytes(tail)
 
     def finish(self) -> None:
         """The answer was read to its end: keep the connection if it is in step, else close it."""
@@ -243,14 +259,22 @@ class BackendConnection:
 class BackendAnswer:
     """An answer's head, and its body as it comes."""
 
-    def __init__(self, connection: BackendConnection, head: AnswerHead, payload: StreamReader) -> None:
+    def __init__(self, connection: BackendConnection, head: AnswerHead, payload: StreamReader | None) -> None:
+        """`payload` is None for a 101, which has no body."""
         self._connection = connection
-        self._payload = payload
+        self._payload = EMPTY_PAYLOAD if payload is None else payload
         self.status = head.status
         self.reason = head.reason
         self.headers = head.headers
         self.length = head.length
-        payload.on_eof(connection.finish)
+        self._is_switched = payload is None
+        if payload is not None:
+            payload.on_eof(connection.finish)
+
+    def take_transport(self) -> tuple[asyncio.Transport, bytes]:
+        """After a 101: see `BackendConnection.take_transport`."""
+        self._is_switched = False
+        return self._connection.take_transport()
 
     async def read(self) -> bytes:
         """Return the next bytes of the body, empty at its end. Raises AnswerTruncated."""
@@ -266,16 +290,18 @@ class BackendAnswer:
 
     def close(self) -> None:
         """Stop reading; the connection is closed unless the body had already come whole."""
-        if not self._payload.is_eof():
+        if self._is_switched or not self._payload.is_eof():
             self._connection.close()
 
 
-def read_head(message: RawResponseMessage) -> AnswerHead:
+def read_head(message: RawResponseMessage, *, may_switch: bool = False) -> AnswerHead:
     """Check a head that aiohttp has parsed. Raises AnswerFailed."""
-    if message.code == 101:
+    if message.code == 101 and not may_switch:
         raise AnswerFailed("the backend switched protocols unasked", is_stale=False)
     try:
         reason = message.reason.encode("utf-8", "surrogateescape")
-        return check_answer_head(status=message.code, reason=reason, headers=message.raw_headers)
+        return check_answer_head(
+            status=message.code, reason=reason, headers=message.raw_headers, lowest=101 if may_switch else 200
+        )
     except AnswerHeadError as error:
         raise AnswerFailed(f"the backend's answer is malformed: {error}", is_stale=False) from error

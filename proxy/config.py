@@ -29,7 +29,7 @@ from msgspec.inspect import (
 )
 
 from handlers.errors import InvalidSetting
-from handlers.settings import HoldSettings
+from handlers.settings import HoldSettings, WebSocketSettings
 from proxy.errors import SettingsError
 from proxy.log import LogSettings
 from proxy.settings import ProxySettings
@@ -49,6 +49,7 @@ class Settings:
 
     proxy: ProxySettings = field(default_factory=ProxySettings)
     hold: HoldSettings = field(default_factory=HoldSettings)
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
@@ -100,6 +101,7 @@ def load_settings(
     return Settings(
         proxy=_build("proxy", ProxySettings, values, origins),
         hold=_build("hold", HoldSettings, values, origins),
+        websocket=_build("websocket", WebSocketSettings, values, origins),
         publish=_build("publish", PublishSettings, values, origins),
         log=_build("log", LogSettings, values, origins),
         route_lines=route_lines,
@@ -132,7 +134,13 @@ def _known_keys(section: str, settings: type) -> Iterator[tuple[str, _Key]]:
         yield f"{section}.{each.name}", _Key(hint=hint, type=type_info(hint), is_secret=not each.repr)
 
 
-_SECTIONS = {"proxy": ProxySettings, "hold": HoldSettings, "publish": PublishSettings, "log": LogSettings}
+_SECTIONS = {
+    "proxy": ProxySettings,
+    "hold": HoldSettings,
+    "websocket": WebSocketSettings,
+    "publish": PublishSettings,
+    "log": LogSettings,
+}
 _KEYS = {name: key for section, settings in _SECTIONS.items() for name, key in _known_keys(section, settings)}
 _VARIABLES = {_ENVIRONMENT_PREFIX + name.upper().replace(".", "_"): name for name in _KEYS}
 

@@ -15,8 +15,12 @@ from handlers.edge import Edge
 from handlers.session import Session, guarded
 from handlers.timers import Clock
 from proxy.connection import ClientServer
+from proxy.errands import Errands
 
 log = logging.getLogger("holdfast.drain")
+
+ERRANDS_SECONDS = 2.0
+"""How long backends may take to answer what they are told at the very end."""
 
 SPREAD = 0.8
 """Part of the time over which held connections are ended; the rest is for their last bytes to leave."""
@@ -33,6 +37,7 @@ class Drain:
         clock: Clock,
         counters: Counters,
         random: Callable[[], float],
+        errands: Errands,
         seconds: float,
     ) -> None:
         self._edge = edge
@@ -40,6 +45,7 @@ class Drain:
         self._clock = clock
         self._counters = counters
         self._random = random
+        self._errands = errands
         self._seconds = seconds
 
     async def run(self) -> None:
@@ -58,6 +64,17 @@ class Drain:
         self._counters.connections_cut += len(self._clients.open_transports)
         self._clients.cut_all()
         await self._clients.all_closed()
+        await self._finish_errands()
+
+    async def _finish_errands(self) -> None:
+        """Let backends be told of the ends: those that answer at once are, the others would keep the process."""
+        try:
+            async with Deadline(self._clock, ERRANDS_SECONDS):
+                await self._errands.all_done()
+        except TimeoutError:
+            log.warning("stopping: %d backends were not told, they took too long", len(self._errands))
+        self._errands.cancel_all()
+        await self._errands.all_done()
 
     def _end(self, session: Session) -> None:
         if session in self._edge.sessions:

@@ -67,6 +67,7 @@ class Exchange:
         self.is_begun = False
         self.is_ended = False
         self.is_handed_over = False
+        self.is_switched = False
         self.status = 0
         self.size = 0
         self._connection = connection
@@ -107,9 +108,9 @@ class Exchange:
         self.size = len(answer.body)
         self._connection.writable.write(encode_answer(answer, form))
 
-    def answer_text(self, status: int, text: str) -> None:
+    def answer_text(self, status: int, text: str, *, headers: Headers = ()) -> None:
         """Write a short plain-text answer of our own; `text` is without its newline."""
-        self.answer(text_answer(status, text))
+        self.answer(text_answer(status, text, headers))
 
     def begin(self, *, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
         """Begin a streamed answer of `length` bytes, or of unknown length. `headers` are without framing.
@@ -131,6 +132,12 @@ class Exchange:
         self._pending = encode_head(version=form.version, status=status, reason=reason, headers=lines)
         self.is_begun = True
         self.status = status
+
+    def switch(self, head: bytes) -> None:
+        """Answer with `head`, a 101, which leaves with `hand_over`: HTTP ends here for this connection."""
+        self._pending = head
+        self.is_begun = self.is_switched = True
+        self.status = 101
 
     def send(self, data: bytes) -> None:
         """Write a piece of body without waiting for the client to take it."""
@@ -189,7 +196,7 @@ def refusal(status: int, text: str) -> bytes:
     return encode_answer(text_answer(status, text), form)
 
 
-def text_answer(status: int, text: str) -> Answer:
+def text_answer(status: int, text: str, headers: Headers = ()) -> Answer:
     """Return a plain-text answer of our own; `text` is without its newline."""
-    headers = ((b"Content-Type", b"text/plain"),)
-    return Answer(status=status, reason=standard_reason(status), headers=headers, body=text.encode() + b"\n")
+    lines = ((b"Content-Type", b"text/plain"), *headers)
+    return Answer(status=status, reason=standard_reason(status), headers=lines, body=text.encode() + b"\n")

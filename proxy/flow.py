@@ -23,6 +23,8 @@ class Flow:
     """Whether this client is told what went wrong behind the proxy (`debug`)."""
     target: Target | None = None
     """None until one has answered."""
+    is_over_http: bool = False
+    """Whether the target was asked by WebSocket-over-HTTP."""
 
     @property
     def route(self) -> Route:
@@ -30,13 +32,18 @@ class Flow:
         return self.loaded.route
 
     @property
+    def speaks_grip(self) -> bool:
+        """Whether what the backend says with GRIP is for us, and not for a proxy in front of us or for nobody."""
+        return not self.route.no_grip and not self.incoming.is_trusted
+
+    @property
     def uri(self) -> str:
         """The request's URI, for log lines."""
         return self.incoming.uri
 
 
-def log_request(exchange: Exchange, incoming: Incoming, *, route_id: str = "", target: str = "") -> None:
-    """Write the one line that the log has for a request."""
+def log_request(exchange: Exchange, incoming: Incoming, flow: Flow | None) -> None:
+    """Write the one line that the log has for a request; `flow` is None where no route was found."""
     if not logs_access():
         return
     log_access(
@@ -44,10 +51,11 @@ def log_request(exchange: Exchange, incoming: Incoming, *, route_id: str = "", t
             method=exchange.head.method.decode("latin-1"),
             uri=incoming.uri,
             outcome=_find_outcome(exchange),
-            target=target,
+            target=flow.target.name if flow and flow.target else "",
+            over_http=flow is not None and flow.is_over_http,
             client=incoming.client,
             referer=_first_text(exchange, b"referer"),
-            route_id=route_id,
+            route_id=flow.route.id if flow else "",
             code=exchange.status,
             size=exchange.size,
             retry=exchange.is_retry,
@@ -57,9 +65,9 @@ def log_request(exchange: Exchange, incoming: Incoming, *, route_id: str = "", t
 
 
 def _find_outcome(exchange: Exchange) -> Outcome:
-    if exchange.is_handed_over:
-        return Outcome.ACCEPTED
-    return Outcome.ANSWERED if exchange.is_ended else Outcome.FAILED
+    if exchange.is_ended or exchange.is_switched:
+        return Outcome.ANSWERED
+    return Outcome.ACCEPTED if exchange.is_handed_over else Outcome.FAILED
 
 
 def _first_text(exchange: Exchange, name: bytes) -> str:

@@ -12,25 +12,28 @@ import logging
 from handlers.counters import Counters
 from handlers.errors import InstructError
 from handlers.protocol.grip import is_grip
-from proxy.backend import AnswerTruncated, BackendAnswer
+from handlers.protocol.http1 import header_values
+from proxy.backend import AnswerTruncated
 from proxy.builtin_target import answer_test
 from proxy.errors import RequestBodyError, UnreachableError, UpstreamError
 from proxy.exchange import Exchange
 from proxy.flow import Flow, log_request
 from proxy.holding import Holding
 from proxy.outgoing import Outgoing
-from proxy.protocol.headers import response_headers
 from proxy.protocol.matching import host_of
 from proxy.protocol.route import Proto, Target, TargetKind
+from proxy.protocol.ws_events import EVENTS_TYPE
+from proxy.relaying import relay
 from proxy.router import Router
 from proxy.upstream import Upstream
+from proxy.websocket import WebSockets
 
 log = logging.getLogger("holdfast.front")
 
 NO_ROUTE = "Route not found"
 BAD_GATEWAY = "Error while proxying to origin."
 GATEWAY_TIMEOUT = "Timed out while proxying to origin."
-NO_WEBSOCKETS = "Not supported yet: WebSockets."
+NO_EVENTS = "Client not allowed to send WebSocket events directly."
 NO_ZHTTP = "Not supported yet: zhttp targets."
 BROKEN = "Internal error."
 
@@ -45,6 +48,7 @@ class Front:
         outgoing: Outgoing,
         upstream: Upstream,
         holding: Holding,
+        websockets: WebSockets,
         counters: Counters,
         debug: bool,
     ) -> None:
@@ -52,6 +56,7 @@ class Front:
         self._outgoing = outgoing
         self._upstream = upstream
         self._holding = holding
+        self._websockets = websockets
         self._counters = counters
         self._debug = debug
 
@@ -71,7 +76,7 @@ class Front:
         if loaded is None:
             self._counters.requests_unrouted += 1
             exchange.answer_text(502, NO_ROUTE)
-            log_request(exchange, incoming)
+            log_request(exchange, incoming, None)
             return
         shows_reasons = self._debug or loaded.route.debug
         flow = Flow(exchange=exchange, incoming=incoming, loaded=loaded, shows_reasons=shows_reasons)
@@ -81,7 +86,7 @@ class Front:
             self._counters.requests_abandoned += 1
             raise
         finally:
-            log_request(exchange, incoming, route_id=flow.route.id, target=flow.target.name if flow.target else "")
+            log_request(exchange, incoming, flow)
 
     async def _serve_or_fail(self, flow: Flow) -> None:
         try:
@@ -105,10 +110,18 @@ class Front:
 
     async def _serve(self, flow: Flow) -> None:
         """Forward to the route's backends; `test`, which never fails, ends their list wherever it stands."""
-        if flow.exchange.head.is_websocket:
-            self._refuse_unsupported(flow, NO_WEBSOCKETS)
-            return
         hosts, test = split_targets(flow.route.targets)
+        if not hosts and test is None:
+            self._refuse_unsupported(flow, NO_ZHTTP)
+        elif flow.exchange.head.is_websocket:
+            await self._websockets.serve(flow, hosts, test)
+        elif poses_as_us(flow, hosts):
+            self._counters.requests_refused += 1
+            flow.exchange.answer_text(403, NO_EVENTS)
+        else:
+            await self._serve_http(flow, hosts, test)
+
+    async def _serve_http(self, flow: Flow, hosts: tuple[Target, ...], test: Target | None) -> None:
         try:
             if hosts:
                 await self._forward(flow, hosts)
@@ -116,11 +129,9 @@ class Front:
         except UnreachableError:
             if test is None:
                 raise
-        if test is None:
-            self._refuse_unsupported(flow, NO_ZHTTP)
-        else:
-            flow.target = test
-            await self._holding.obey(flow, answer_test(flow.incoming.path, flow.route))
+        assert test is not None, "there was one target at least"
+        flow.target = test
+        await self._holding.obey(flow, answer_test(flow.incoming.path, flow.route))
 
     async def _forward(self, flow: Flow, targets: tuple[Target, ...]) -> None:
         if flow.exchange.head.expects_continue:
@@ -129,26 +140,12 @@ class Front:
         reached = await self._upstream.send(targets, request)
         flow.target = reached.target
         try:
-            speaks_grip = not flow.route.no_grip and not flow.incoming.is_trusted
-            if speaks_grip and is_grip(reached.answer.headers):
+            if flow.speaks_grip and is_grip(reached.answer.headers):
                 await self._holding.obey(flow, reached.answer)
             else:
-                await self._relay(flow.exchange, reached.answer, speaks_grip=speaks_grip)
+                await relay(flow.exchange, reached.answer, speaks_grip=flow.speaks_grip)
         finally:
             reached.answer.close()
-
-    async def _relay(self, exchange: Exchange, answer: BackendAnswer, *, speaks_grip: bool) -> None:
-        exchange.begin(
-            status=answer.status,
-            reason=answer.reason,
-            headers=response_headers(answer.headers, grip=speaks_grip, keep_length=False),
-            length=answer.length,
-        )
-        if not answer.has_body_waiting:
-            exchange.flush_head()
-        while data := await answer.read():
-            await exchange.write(data)
-        exchange.end()
 
     def _refuse_unsupported(self, flow: Flow, text: str) -> None:
         self._counters.requests_unsupported += 1
@@ -187,3 +184,11 @@ def split_targets(targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], Targ
     test = next((target for target in targets if target.kind is TargetKind.TEST), None)
     before = targets if test is None else targets[: targets.index(test)]
     return tuple(target for target in before if target.kind is TargetKind.HOST), test
+
+
+def poses_as_us(flow: Flow, targets: tuple[Target, ...]) -> bool:
+    """Say whether a client sends what only a proxy may send to these targets (reference 3.12)."""
+    if flow.incoming.is_trusted or not any(target.over_http for target in targets):
+        return False
+    types = header_values(flow.exchange.head.headers, b"content-type")
+    return any(value.partition(b";")[0].strip().lower() == EVENTS_TYPE for value in types)

@@ -14,12 +14,13 @@ from typing import Protocol
 from handlers.deadline import Deadline
 from handlers.edge import Edge
 from handlers.protocol.answers import Answer
+from handlers.protocol.filters import OBEYED
 from handlers.protocol.grip import is_grip, is_instruct_body, parse_instruct
 from handlers.protocol.http1 import Headers, has_body
 from handlers.protocol.instruct import HoldMode, Instruct
 from handlers.protocol.subscribing import Subscription, subscribing
 from handlers.response import ResponseSession
-from handlers.session import Site
+from handlers.session import NO_META, Site
 from handlers.stream import StreamSession
 from proxy.errors import RequestBodyError, UpstreamError
 from proxy.flow import Flow
@@ -136,6 +137,8 @@ class Holding:
             chunked=form.version == b"1.1",
             debug=flow.shows_reasons,
             keep_alive=instruct.keep_alive,
+            meta=dict(instruct.meta) or NO_META,
+            prefix=flow.route.prefix,
         )
         self._edge.join(session)
         try:
@@ -173,6 +176,8 @@ class Holding:
             answer=await whole_answer(asked),
             timeout=asked.instruct.timeout,
             request=exchange.request_bytes(),
+            meta=dict(asked.instruct.meta) or NO_META,
+            prefix=asked.flow.route.prefix,
         )
         self._edge.join(session)
         try:
@@ -201,9 +206,9 @@ class Holding:
             "Grip-Link rel=next": instruct.next_link is not None,
             "Grip-Link rel=gone": instruct.gone_link is not None,
             "prev-id": any(channel.prev_id is not None for channel in instruct.channels),
-            "filter": any(channel.filters for channel in instruct.channels),
-            "Grip-Set-Meta": bool(instruct.meta),
         }
+        names = {name for channel in instruct.channels for name in channel.filters} - OBEYED
+        parts |= {f"filter {name:.100}": True for name in sorted(names)}
         for name, is_used in parts.items():
             if is_used and name not in self._told:
                 self._told.add(name)

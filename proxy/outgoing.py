@@ -62,7 +62,7 @@ class Outgoing:
         authority = authority.lower() or b"localhost"
         is_tls = exchange.is_tls or self._came_by_tls(exchange)
         is_trusted = self._is_trusted(exchange)
-        scheme = "https" if is_tls else "http"
+        scheme = ("wss" if is_tls else "ws") if head.is_websocket else "https" if is_tls else "http"
         return Incoming(
             authority=authority,
             path=path,
@@ -72,10 +72,13 @@ class Outgoing:
             client=client_address(head.headers, exchange.peer, self._rules(is_trusted=is_trusted)),
         )
 
-    def write(self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute) -> BackendRequest:
-        """Make the backend's request (reference 3.1)."""
+    def write(
+        self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute, *, signs: bool = True
+    ) -> BackendRequest:
+        """Make the backend's request (reference 3.1). Without `signs` it is for the caller to sign."""
         route = loaded.route
         host = route.as_host.encode() or incoming.authority
+        scheme = b"wss" if exchange.head.is_websocket else b"https"
         sets_proto = self._settings.set_x_forwarded_proto
         options = RequestOptions(
             host=host,
@@ -86,9 +89,9 @@ class Outgoing:
             cdn_loop=self._cdn_loop,
             trusted=incoming.is_trusted,
             grip=not route.no_grip,
-            grip_sig=loaded.signer.sign(int(self._clock.wall())) if loaded.signer else None,
+            grip_sig=loaded.signer.sign(int(self._clock.wall())) if loaded.signer and signs else None,
             strip_forwarded_proto=sets_proto != "off" or self._settings.accept_x_forwarded_proto,
-            forwarded_proto=b"https" if incoming.is_tls and sets_proto != "off" else None,
+            forwarded_proto=scheme if incoming.is_tls and sets_proto != "off" else None,
             also_forwarded_protocol=sets_proto == "true",
             xff=self._rules(is_trusted=incoming.is_trusted),
         )

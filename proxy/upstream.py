@@ -42,6 +42,10 @@ class BackendRequest:
     host: bytes
     headers: Headers
     body: RequestBody
+    may_repeat: bool = False
+    """Whether it may be sent again when a kept connection turns out to be dead, whatever the method."""
+    upgrades: bool = False
+    """Whether it asks for another protocol, so that the answer may be a 101."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +91,7 @@ class Upstream:
                 last = error
                 continue
             return Reached(target=target, answer=await self._exchange(connection, target, request))
-        names = ", ".join(target.name for target in targets)
-        status = 504 if isinstance(last, TimeoutError) else 502
-        detail = f"Unable to connect to any targets. Tried: {names}"
-        raise UnreachableError(status=status, detail=detail) from last
+        raise unreachable(targets, status=504 if isinstance(last, TimeoutError) else 502) from last
 
     async def _learn_length(self, body: RequestBody) -> None:
         try:
@@ -111,8 +112,7 @@ class Upstream:
             try:
                 return await self._ask(connection, target, request)
             except AnswerFailed as error:
-                may_repeat = error.is_stale and request.method in IDEMPOTENT and request.body.is_replayable
-                if not may_repeat:
+                if not (error.is_stale and may_repeat(request)):
                     raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
             self._counters.backend_retries += 1
             connection = await self._connect_again(target, request)
@@ -138,7 +138,11 @@ class Upstream:
         try:
             async with Deadline(self._clock, limit) as deadline:
                 return await connection.exchange(
-                    method=request.method, head=head, body=request.body, progress=lambda: deadline.restart(limit)
+                    method=request.method,
+                    head=head,
+                    body=request.body,
+                    progress=lambda: deadline.restart(limit),
+                    upgrades=request.upgrades,
                 )
         except TimeoutError as error:
             raise UpstreamError(status=504, detail=f"{target.name}: no answer within {limit:g} seconds") from error
@@ -168,3 +172,14 @@ class Upstream:
 def host_for(target: Target, request: BackendRequest) -> bytes:
     """Return the Host a target is sent: its own `host=`, or the request's."""
     return target.host_override.encode() or request.host
+
+
+def may_repeat(request: BackendRequest) -> bool:
+    """Say whether a request may be sent a second time when nobody knows whether the first arrived."""
+    return (request.may_repeat or request.method in IDEMPOTENT) and request.body.is_replayable
+
+
+def unreachable(targets: tuple[Target, ...], *, status: int) -> UnreachableError:
+    """Make the error for a route none of whose targets could be connected to."""
+    names = ", ".join(target.name for target in targets)
+    return UnreachableError(status=status, detail=f"Unable to connect to any targets. Tried: {names}")

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from handlers.counters import Counters
 
 PREFIX = "holdfast_"
-GAUGES = frozenset(("sessions_stream", "sessions_response"))
+GAUGES = frozenset(("sessions_stream", "sessions_response", "sessions_websocket"))
 """Fields of `Counters` that go down too."""
 
 

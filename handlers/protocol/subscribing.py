@@ -14,10 +14,15 @@ CONTENT_FILTERS = frozenset(("build-id", "var-subst", "http-modify"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A session's place on a channel. `content_filters` are the channel's filters that change content, in order."""
+    """A session's place on a channel, and the names of the filters that its items pass through, in order."""
 
     channel: Channel
-    content_filters: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+
+    @property
+    def content_filters(self) -> tuple[str, ...]:
+        """Those of the filters that change content."""
+        return tuple(name for name in self.filters if name in CONTENT_FILTERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +48,7 @@ def subscribing(
         if name not in named and len(named) >= limit:
             refused[name] = None
             continue
-        filters = tuple(filter_name for filter_name in channel.filters if filter_name in CONTENT_FILTERS)
-        named[name] = Subscription(channel=name, content_filters=filters)
+        named[name] = Subscription(channel=name, filters=channel.filters)
     for name in implicit:
         named.setdefault(name, Subscription(channel=name))
     return Subscribing(subscriptions=tuple(named.values()), refused=tuple(refused))

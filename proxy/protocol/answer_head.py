@@ -29,9 +29,9 @@ class AnswerHead:
     length: int | None
 
 
-def check_answer_head(*, status: int, reason: bytes, headers: Headers) -> AnswerHead:
-    """Return the head as it may be passed on. Raises AnswerHeadError."""
-    if not 200 <= status <= 999:
+def check_answer_head(*, status: int, reason: bytes, headers: Headers, lowest: int = 200) -> AnswerHead:
+    """Return the head as it may be passed on; a status below `lowest` is interim. Raises AnswerHeadError."""
+    if not lowest <= status <= 999:
         raise AnswerHeadError(f"status {status} is not that of an answer")
     if _CONTROL.search(reason):
         raise AnswerHeadError("control character in the reason")

@@ -34,8 +34,6 @@ __all__ = [
 ]
 
 NOT_SUPPORTED_YET = {
-    "over_http": "WebSocket-over-HTTP",
-    "one_event": "one event per WebSocket-over-HTTP request",
     "session": "GRIP sessions",
     "sockjs": "SockJS clients",
     "sockjs_as_path": "SockJS clients",

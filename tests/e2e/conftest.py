@@ -23,10 +23,22 @@ async def backend() -> AsyncIterator[ScriptedBackend]:
         yield backend
 
 
+@pytest.fixture(scope="module")
+def routes(backend: ScriptedBackend) -> tuple[str, ...]:
+    """One route, to `backend`, which WebSockets reach over HTTP."""
+    return (f"* {backend.address},over_http",)
+
+
+@pytest.fixture(scope="module")
+def settings() -> tuple[str, ...]:
+    """Settings other than the defaults: none."""
+    return ()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def app(backend: ScriptedBackend) -> AsyncIterator[AppProcess]:
-    """Holdfast with one route, to `backend`, on a clock that the test turns."""
-    async with AppProcess(f"* {backend.address}") as app:
+async def app(routes: tuple[str, ...], settings: tuple[str, ...]) -> AsyncIterator[AppProcess]:
+    """Holdfast on a clock that the test turns."""
+    async with AppProcess(*routes, settings=settings) as app:
         yield app
 
 

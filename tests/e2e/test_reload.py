@@ -132,7 +132,7 @@ async def test_a_bad_line_is_reported_and_the_others_load(tmp_path: Path, backen
 
 @pytest.mark.parametrize(
     "route",
-    ["* {},over_http", "*,sockjs=/s {}", "*,session {}", "* zhttp/tcp://127.0.0.1:1", "* zhttpreq/tcp://127.0.0.1:1"],
+    ["* {},untrusted", "*,sockjs=/s {}", "*,session {}", "* zhttp/tcp://127.0.0.1:1", "* zhttpreq/tcp://127.0.0.1:1"],
 )
 async def test_an_option_of_a_later_day_says_so(backend: ScriptedBackend, route: str) -> None:
     """Parsed and accepted, with a clear word in the log, never silence."""

@@ -25,7 +25,7 @@ CaseName = NewType("CaseName", str)
 
 GOLDEN: Final = Path(__file__).parents[3] / "shared" / "golden"
 DRIVER: Final = GOLDEN / "drive.py"
-GROUPS: Final = ("proxy", "route", "hold", "badgrip", "publish")
+GROUPS: Final = ("proxy", "route", "hold", "badgrip", "ws", "publish")
 PLAY_LIMIT: Final = 240.0
 """Seconds that all shards together may take. They take 25."""
 
@@ -79,6 +79,7 @@ CONFIGURATIONS: Final = (
 # Seconds of the cases that take more than one, so that the shards end at about the same time.
 _WEIGHTS: Final = {
     "proxy.backend-slow": 90.0,
+    "ws.ws-keepalive-interval": 40.0,
     "hold.link-next-absolute": 17.0,
     "hold.link-next-last": 12.0,
     "hold.keepalive-interval": 10.0,

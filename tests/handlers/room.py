@@ -202,8 +202,8 @@ class Room:
 
 
 def subscriptions(channels: tuple[str, ...], filters: tuple[str, ...] = ()) -> tuple[Subscription, ...]:
-    """Return a subscription to each channel, all with the same content filters."""
-    return tuple(Subscription(channel=Channel(name), content_filters=filters) for name in channels)
+    """Return a subscription to each channel, all with the same filters."""
+    return tuple(Subscription(channel=Channel(name), filters=filters) for name in channels)
 
 
 def stream_item(

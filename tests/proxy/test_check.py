@@ -55,10 +55,10 @@ def test_every_problem_is_listed_and_any_fails_the_check(tmp_path: Path) -> None
 
 
 def test_a_notice_does_not_fail_the_check_and_a_skipped_line_is_not_explained() -> None:
-    status, printed = check(SIGNED, lines=("* a:1,over_http", "* b:1"))
+    status, printed = check(SIGNED, lines=("* a:1,untrusted", "* b:1"))
     assert (status, len([line for line in printed if " -> " in line])) == (0, 1)
     assert printed[1:] == [
-        "<route>:1: notice: not supported yet: over_http (WebSocket-over-HTTP)",
+        "<route>:1: notice: not supported yet: untrusted (internal addresses are not refused)",
         "<route>:2: notice: skipping duplicate condition",
         "1 route, 0 problems",
     ]

@@ -157,7 +157,7 @@ async def test_whatever_a_client_sends_has_an_answer_or_an_end(app: App, sent: b
         (b"GET /\xff\xfe HTTP/1.1\r\nHost: a", 200),
         (b"M-SEARCH /%zz%00 HTTP/1.1\r\nHost: a\r\nGrip-Sig: a.b.c", 200),
         (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80", 501),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade", 501),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: host, close, x\r\nX: y", 200),
     ],
 )

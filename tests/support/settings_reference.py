@@ -35,7 +35,7 @@ def sections() -> dict[str, type]:
     hints = get_type_hints(Settings)
     found: dict[str, type] = {}
     for each in fields(Settings):
-        if each.name in {"proxy", "hold", "publish", "log"}:
+        if each.name in {"proxy", "hold", "websocket", "publish", "log"}:
             found[each.name] = hints[each.name]
     return found
 

@@ -67,13 +67,14 @@ def test_only_filters_that_change_content_count_in_their_order(
 ) -> None:
     hold = ChannelHold(name="a", filters=filters)
     found = subscribing([hold], prefix="", implicit=(), limit=20)
-    assert found.subscriptions == (Subscription(channel=Channel("a"), content_filters=content_filters),)
+    assert found.subscriptions == (Subscription(channel=Channel("a"), filters=filters),)
+    assert found.subscriptions[0].content_filters == content_filters
 
 
 def test_of_a_channel_named_twice_the_last_filters_count() -> None:
     channels = [ChannelHold(name="a", filters=(name,)) for name in ("build-id", "var-subst")]
     found = subscribing(channels, prefix="", implicit=implicit("a"), limit=1)
-    assert found.subscriptions == (Subscription(channel=Channel("a"), content_filters=("var-subst",)),)
+    assert found.subscriptions == (Subscription(channel=Channel("a"), filters=("var-subst",)),)
     assert found.refused == ()
 
 

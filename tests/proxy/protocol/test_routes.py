@@ -169,7 +169,7 @@ def test_an_unusable_line_is_refused_with_file_line_and_reason(line: str, reason
         ("a.com:80 b:80", ["condition never matches: hosts are compared without their port"]),
         ("[::1]:80 b:80", ["condition never matches: hosts are compared without their port"]),
         (",debug b:80", ["route without host and id is never reached"]),
-        ("* a:1,over_http b:2,over_http", ["not supported yet: over_http (WebSocket-over-HTTP)"]),
+        ("* a:1,untrusted b:2,untrusted", ["not supported yet: untrusted (internal addresses are not refused)"]),
         ("* zhttp/ipc://x", ["not supported yet: zhttp/ (ZeroMQ backends)"]),
         ("* zhttpreq/ipc://x", ["not supported yet: zhttpreq/ (ZeroMQ backends)"]),
     ],

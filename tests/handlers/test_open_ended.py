@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from handlers.open_ended import BEHIND_LIMIT
 from handlers.protocol.http1 import LAST_CHUNK, encode_chunk
 from handlers.protocol.instruct import KeepAlive, KeepAliveMode
 from handlers.protocol.items import Action
 from handlers.settings import HoldSettings
-from handlers.stream import BEHIND_LIMIT, StreamSession
+from handlers.stream import StreamSession
 from handlers.timers import NOWHERE, TimerWheel
 from tests.handlers.room import KEPT, OUTBOX, Room, stream_item
 

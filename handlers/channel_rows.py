@@ -1,0 +1,92 @@
+"""Who sits on one channel, in rows by the form of what they get, so that a delivery encodes each form once.
+
+The edge keeps one `ChannelRows` per channel with somebody on it, and no other module changes one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar, assert_never
+
+from handlers.protocol.filters import needs_look
+from handlers.protocol.subscribing import Subscription
+from handlers.response import ResponseSession
+from handlers.session import Session
+from handlers.stream import StreamSession
+from handlers.websocket import WebSocketSession
+
+Held = StreamSession | ResponseSession | WebSocketSession
+S = TypeVar("S", bound=Session)
+
+
+class Row(Generic[S]):
+    """The sessions of one kind on one channel, with the subscription of each."""
+
+    __slots__ = ("_selective", "_walk", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[S, Subscription] = {}
+        self._walk: tuple[S, ...] | None = None
+        self._selective = 0
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether somebody's filters have to be asked about each item."""
+        return self._selective > 0
+
+    def add(self, session: S, subscription: Subscription) -> None:
+        """Put `session` at the end of the row, or give it a new subscription."""
+        before = self.members.get(session)
+        if before is None:
+            self._walk = None
+        elif needs_look(before.filters):
+            self._selective -= 1
+        self._selective += needs_look(subscription.filters)
+        self.members[session] = subscription
+
+    def discard(self, session: S) -> None:
+        """Take `session` out of the row if it is there."""
+        before = self.members.pop(session, None)
+        if before is not None:
+            self._selective -= needs_look(before.filters)
+            self._walk = None
+
+    def walk(self) -> tuple[S, ...]:
+        """Return the members as they stand now; the tuple never changes under a walker."""
+        if self._walk is None:
+            self._walk = tuple(self.members)
+        return self._walk
+
+
+class ChannelRows:
+    """One channel's sessions. `chunked` and `raw` are streams, `messages` and `deflated` WebSockets."""
+
+    __slots__ = ("chunked", "deflated", "messages", "raw", "responses")
+
+    def __init__(self) -> None:
+        self.chunked: Row[StreamSession] = Row()
+        self.raw: Row[StreamSession] = Row()
+        self.responses: Row[ResponseSession] = Row()
+        self.messages: Row[WebSocketSession] = Row()
+        self.deflated: Row[WebSocketSession] = Row()
+
+    def is_empty(self) -> bool:
+        """Say whether nobody is on the channel."""
+        rows = (self.chunked, self.raw, self.responses, self.messages, self.deflated)
+        return not any(row.members for row in rows)
+
+
+def row_of(rows: ChannelRows, session: Held) -> Row[Any]:
+    """Return the row of `rows` that `session` belongs in, which takes sessions of its kind."""
+    match session:
+        case StreamSession(chunked=True):
+            return rows.chunked
+        case StreamSession():
+            return rows.raw
+        case ResponseSession():
+            return rows.responses
+        case WebSocketSession(is_deflated=True):
+            return rows.deflated
+        case WebSocketSession():
+            return rows.messages
+        case _:
+            assert_never(session)

@@ -1,0 +1,406 @@
+"""The link of a WebSocket to a backend that knows only HTTP: each event becomes a POST (reference 4).
+
+What to send, and what an answer means, is decided by the machine in `proxy.protocol.ws_over_http`; here its requests
+are sent, its outcomes are done to the session, and the wheel wakes it. A task runs only while a request does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from handlers.counters import Counters
+from handlers.protocol.answers import Answer
+from handlers.protocol.http1 import Headers
+from handlers.protocol.ws_frames import CloseReason, Frame, Opcode
+from handlers.session import guarded
+from handlers.settings import WebSocketSettings
+from handlers.timers import NOWHERE, Clock, TimerWheel
+from handlers.websocket import WebSocketSession
+from proxy.backend import AnswerTruncated, BackendAnswer
+from proxy.errands import Errands
+from proxy.errors import UnreachableError, UpstreamError
+from proxy.protocol.grip_sig import Signer
+from proxy.protocol.route import Target
+from proxy.protocol.ws_events import Event, EventKind, EventsError
+from proxy.protocol.ws_exchange import (
+    CloseClient,
+    CutClient,
+    Deliver,
+    EchoClose,
+    EventsRequest,
+    FailClient,
+    FailOpening,
+    Opened,
+    Outcome,
+    parse_answer,
+)
+from proxy.protocol.ws_over_http import OverHttp
+from proxy.protocol.ws_request import is_events, one_request_headers, pack_headers, rejection_headers, unpack_headers
+from proxy.request_body import RequestBody
+from proxy.upstream import BackendRequest, Upstream
+
+log = logging.getLogger("holdfast.websocket")
+
+REJECTION_LIMIT = 100_000
+"""Bytes of the body with which a backend may refuse a WebSocket (reference 4.3)."""
+
+CONTROL_LIMIT = 125
+"""Bytes of a ping or pong (RFC 6455 section 5.5)."""
+
+KINDS = {
+    Opcode.TEXT: EventKind.TEXT,
+    Opcode.BINARY: EventKind.BINARY,
+    Opcode.PING: EventKind.PING,
+    Opcode.PONG: EventKind.PONG,
+    Opcode.CLOSE: EventKind.CLOSE,
+}
+OPCODES = {kind: opcode for opcode, kind in KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The backend takes the connection. `headers` are its answer's."""
+
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The backend does not. `answer` is for the client, with the backend's headers as they came."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverHttpSite:
+    """What all links over HTTP of a process share."""
+
+    upstream: Upstream
+    errands: Errands
+    clock: Clock
+    wheel: TimerWheel
+    counters: Counters
+    settings: WebSocketSettings
+    random: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsTemplate:
+    """What all requests of a connection have in common. `headers` are without what differs from one to the next."""
+
+    path: bytes
+    host: bytes
+    headers: Headers
+    signer: Signer | None
+
+
+class OverHttpLink:
+    """One connection's link: a `handlers.door.WebSocketLink`, and `handlers.timers.Timed`.
+
+    `open` until a target accepts, then `adopt` a session and, once that is attached, `begin`; or `client_gone`.
+    """
+
+    __slots__ = (
+        "_fragments",
+        "_headers",
+        "_host",
+        "_is_behind",
+        "_is_full",
+        "_is_running",
+        "_machine",
+        "_opening",
+        "_opening_answer",
+        "_outcomes",
+        "_path",
+        "_session",
+        "_signer",
+        "_site",
+        "_target",
+        "deadline",
+        "label",
+        "tick",
+    )
+
+    def __init__(self, *, site: OverHttpSite, template: EventsTemplate, target: Target, label: str) -> None:
+        self._site = site
+        self._path = template.path
+        self._host = template.host
+        self._headers = pack_headers(template.headers)
+        self._signer = template.signer
+        self._target = target
+        self._machine = OverHttp(one_event=target.one_event, batch_limit=site.settings.message_limit)
+        self._session: WebSocketSession | None = None
+        self._opening: asyncio.Future[Accepted | Rejected] | None = None
+        self._opening_answer: Headers = ()
+        self._outcomes: tuple[Outcome, ...] = ()
+        self._fragments: list[Frame] | None = None
+        self._is_running = self._is_full = self._is_behind = False
+        self.label = label
+        self.deadline = math.inf
+        self.tick = NOWHERE
+
+    # -- for the door -------------------------------------------------------------------------------------------------
+
+    async def open(self) -> Accepted | Rejected:
+        """Ask the target to take the connection. Raises UnreachableError when nothing was sent, or UpstreamError.
+
+        Cancelled, it sees to it that a backend that has accepted meanwhile is told that the client is gone.
+        """
+        self._opening = asyncio.get_running_loop().create_future()
+        self._kick()
+        try:
+            return await self._opening
+        except asyncio.CancelledError:
+            self.client_gone()
+            raise
+        finally:
+            self._opening = None
+
+    def adopt(self, session: WebSocketSession) -> None:
+        """Belong to `session` from here on, which is not attached yet."""
+        self._session = session
+
+    def begin(self) -> None:
+        """Do what the backend has said behind its OPEN."""
+        outcomes, self._outcomes = self._outcomes, ()
+        self._do(outcomes)
+        self._kick()
+
+    # -- for the session ----------------------------------------------------------------------------------------------
+
+    def receive(self, frame: Frame) -> None:
+        """Take a frame of the client's. Fragments wait for their message's end: backends get messages whole."""
+        if frame.opcode is Opcode.CONT or not frame.fin:
+            self._gather(frame)
+        else:
+            self._take(Event(kind=KINDS[frame.opcode], content=bytes(frame.data)))
+
+    def close_by_us(self) -> None:
+        """Tell the backend of a close that is nobody's answer."""
+        self._machine.close_by_us()
+        self._kick()
+
+    def client_gone(self) -> None:
+        """Tell the backend that the client is gone."""
+        self._machine.client_gone()
+        self._kick()
+
+    def refresh(self) -> None:
+        """Ask the backend once more."""
+        self._machine.refresh()
+        self._kick()
+
+    def client_behind(self, is_behind: bool) -> None:
+        """While the client is behind ask for nothing that could bring it more."""
+        self._is_behind = is_behind
+        if not is_behind:
+            self._kick()
+
+    def expire(self, now: float) -> None:
+        """The machine's deadline has come (`handlers.timers.Timed`)."""
+        self._kick()
+
+    def _gather(self, frame: Frame) -> None:
+        if self._fragments is None:
+            self._fragments = []
+        self._fragments.append(frame)
+        if frame.fin:
+            fragments, self._fragments = self._fragments, None
+            content = b"".join(bytes(each.data) for each in fragments)
+            self._take(Event(kind=KINDS[fragments[0].opcode], content=content))
+
+    def _take(self, event: Event) -> None:
+        self._machine.receive(event)
+        if self._machine.waiting_bytes > self._site.settings.message_limit and self._session is not None:
+            self._is_full = True
+            self._session.pause_reading()
+        self._kick()
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def _kick(self) -> None:
+        if not self._is_running and not self._machine.is_ended:
+            self._is_running = True
+            self._site.errands.start(self._run(), name=f"events of {self.label}")
+        elif self._machine.is_ended:
+            self._settle()
+
+    async def _run(self) -> None:
+        try:
+            while self._may_ask and (request := self._machine.next_request(self._site.clock.now())) is not None:
+                await self._ask(request)
+        finally:
+            self._is_running = False
+            self._settle()
+
+    @property
+    def _may_ask(self) -> bool:
+        if self._session is None:
+            # Only the opening, asked for by who waits for it, or the news that the client is gone.
+            return not self._machine.is_open and (self._opening is not None or not self._machine.is_opening)
+        return not (self._is_behind and self._machine.is_open)
+
+    def _settle(self) -> None:
+        """Sit in the wheel while something is to come, and nowhere at the end."""
+        if self._machine.is_ended:
+            self.deadline = math.inf
+            self._site.wheel.forget(self)
+        elif not self._is_running:
+            self.deadline = self._machine.deadline
+            self._site.wheel.watch(self)
+
+    async def _ask(self, request: EventsRequest) -> None:
+        self._site.counters.websocket_requests += 1
+        try:
+            outcomes = await self._exchange(request)
+        except (UpstreamError, AnswerTruncated) as error:
+            outcomes = self._fail(request, error)
+        except Exception:
+            # The root of what belongs to one request: the machine waits for what has become of it.
+            log.exception("%s: internal error", self.label)
+            outcomes = self._machine.malformed("internal error")
+        self._make_room()
+        if outcomes and isinstance(outcomes[0], Opened):
+            self._outcomes = outcomes[1:]
+            self._answer_opening(Accepted(headers=self._opening_answer))
+        else:
+            self._do(outcomes)
+
+    async def _exchange(self, request: EventsRequest) -> tuple[Outcome, ...]:
+        """Send a request, and tell the machine what its answer says."""
+        grip_sig = self._signer.sign(int(self._site.clock.wall())) if self._signer else None
+        backend_request = BackendRequest(
+            method=b"POST",
+            path=self._path,
+            host=self._host,
+            headers=one_request_headers(unpack_headers(self._headers), request, grip_sig=grip_sig),
+            body=RequestBody.of(request.body),
+            may_repeat=True,
+        )
+        reached = await self._site.upstream.send((self._target,), backend_request)
+        try:
+            return await self._read(reached.answer)
+        finally:
+            reached.answer.close()
+
+    async def _read(self, answer: BackendAnswer) -> tuple[Outcome, ...]:
+        if not is_events(answer.status, answer.headers):
+            if self._opening is not None:
+                await self._reject(answer)
+            return self._machine.rejected()
+        try:
+            parsed = parse_answer(answer.headers, await self._read_whole(answer, self._site.settings.events_limit))
+        except EventsError as error:
+            return self._machine.malformed(error.reason)
+        self._opening_answer = answer.headers
+        return self._machine.answered(self._site.clock.now(), parsed)
+
+    async def _reject(self, answer: BackendAnswer) -> None:
+        try:
+            body = await self._read_whole(answer, REJECTION_LIMIT)
+        except EventsError as error:
+            raise UpstreamError(status=502, detail=f"{self._target.name}: {error.reason}") from error
+        headers = rejection_headers(answer.headers)
+        rejected = Answer(status=answer.status, reason=answer.reason, headers=headers, body=body)
+        self._answer_opening(Rejected(answer=rejected))
+
+    async def _read_whole(self, answer: BackendAnswer, limit: int) -> bytes:
+        body = bytearray()
+        while data := await answer.read():
+            body += data
+            if len(body) > limit:
+                raise EventsError(f"the answer is longer than {limit} bytes")
+        return bytes(body)
+
+    def _fail(self, request: EventsRequest, error: UpstreamError | AnswerTruncated) -> tuple[Outcome, ...]:
+        was_sent = not isinstance(error, UnreachableError)
+        outcomes = self._machine.failed(self._site.clock.now(), was_sent=was_sent, jitter=self._site.random())
+        if self._opening is not None:
+            self._answer_opening(
+                error if isinstance(error, UpstreamError) else UpstreamError(status=502, detail=str(error))
+            )
+            return ()
+        log.warning("%s: %s", self.label, error)
+        if request.is_last and self._machine.is_ended:
+            self._site.counters.websocket_notices_lost += 1
+            log.warning("%s: its backend does not know of the end", self.label)
+        elif self._machine.deadline < math.inf:
+            self._site.counters.websocket_retries += 1
+        return outcomes
+
+    def _answer_opening(self, found: Accepted | Rejected | UpstreamError) -> None:
+        opening, self._opening = self._opening, None
+        if opening is None or opening.done():
+            return  # whoever waited has gone
+        if isinstance(found, UpstreamError):
+            opening.set_exception(found)
+        else:
+            opening.set_result(found)
+
+    def _make_room(self) -> None:
+        if self._is_full and self._machine.waiting_bytes <= self._site.settings.message_limit // 2:
+            self._is_full = False
+            if self._session is not None:
+                self._session.resume_reading()
+
+    # -- outcomes -----------------------------------------------------------------------------------------------------
+
+    def _do(self, outcomes: tuple[Outcome, ...]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, FailOpening):
+                self._answer_opening(UpstreamError(status=502, detail=f"{self._target.name}: {outcome.reason}"))
+            elif self._session is not None:
+                guarded(self._session, self._do_one, self._session, outcome)
+
+    def _do_one(self, session: WebSocketSession, outcome: Outcome) -> None:
+        match outcome:
+            case Deliver(events=events):
+                self._deliver(session, events)
+            case CloseClient(content=content):
+                session.close(read_close(content))
+            case EchoClose():
+                session.echo()
+            case CutClient():
+                session.cut("the backend disconnected")
+            case FailClient(reason=reason):
+                session.fail(reason)
+            case Opened() | FailOpening():
+                raise AssertionError("said before there is a session")
+            case _:
+                assert_never(outcome)
+
+    def _deliver(self, session: WebSocketSession, events: tuple[Event, ...]) -> None:
+        for event in events:
+            try:
+                frame = event_frame(event)
+            except EventsError as error:
+                self._machine.client_gone()
+                session.fail(error.reason)
+                return
+            session.relay(frame)
+
+
+def event_frame(event: Event) -> Frame:
+    """Return the frame that a backend's event is for the client. Raises EventsError for one that no client may get."""
+    match event.kind:
+        case EventKind.TEXT:
+            try:
+                event.content.decode()
+            except UnicodeDecodeError as error:
+                raise EventsError("a TEXT event's content is not UTF-8") from error
+        case EventKind.PING | EventKind.PONG if len(event.content) > CONTROL_LIMIT:
+            raise EventsError(f"a {event.kind.name} event's content is longer than {CONTROL_LIMIT} bytes")
+        case _:
+            pass
+    return Frame(OPCODES[event.kind], event.content)
+
+
+def read_close(content: bytes) -> CloseReason:
+    """Return what a CLOSE event says, whatever it says: whoever sends it puts it right."""
+    code = int.from_bytes(content[:2], "big") if len(content) >= 2 else None
+    return CloseReason(code=code, reason=content[2:].decode("utf-8", "replace"))
