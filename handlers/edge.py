@@ -140,7 +140,7 @@ class Edge:
         receivers = len(plain) + len(deflated) + len(changed_plain) + len(changed_deflated)
         match published.action:
             case Action.SEND:
-                self._counters.deliveries += receivers
+                self._counters.deliveries += len(plain) + len(deflated)
                 opcode, now = OPCODES[published.kind], self._clock.now()
                 if plain:
                     write_all(plain, encode_frame(opcode, published.content), now)
@@ -192,9 +192,12 @@ class Edge:
         except FilterError as error:
             self._counters.filters_failed += 1
             log.warning("%s channel=%s item not delivered: %s", session.label, subscription.channel, error)
+            if isinstance(session, StreamSession) and session.debug:
+                guarded(session, session.finish, f"\n\n{error}\n".encode("utf-8", "replace"))
 
     def _send_own(self, session: WebSocketSession, channel: Channel, kind: MessageKind, content: bytes) -> None:
         if may_be_sent(kind, content):
+            self._counters.deliveries += 1
             guarded(session, session.send, OPCODES[kind], content)
             return
         self._counters.filters_failed += 1

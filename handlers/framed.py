@@ -175,19 +175,18 @@ class FramedSession(OpenEndedSession):
     def let_go(self) -> None:
         """Write what was kept back, then close if that has been asked for meanwhile."""
         super().let_go()
-        later, self._close_later = self._close_later, None
-        if later is not None:
-            self.close(later)
+        if self._close_later is not None:
+            self.close(self._close_later)
 
     def close(self, reason: CloseReason) -> None:
-        """Send a close frame, or the echo of the client's. Only the first one counts."""
+        """Send a close frame, or the echo of the client's. Only the first one counts, one put off included."""
         if self.is_close_sent or self.transport.is_closing():
             return
-        if not self.is_attached or self.waits:
-            self._close_later = self._close_later or reason
-            self._await_close()
+        if not self.is_attached:
+            self.close_later(reason)
             return
-        sent = sendable_close(reason)
+        self._forget_waiting()
+        sent = sendable_close(self._close_later or reason)
         self.transport.write(encode_close(CloseReason(code=NORMAL) if sent.code is None else sent))
         self.leave()
         self.is_close_sent = self.is_ended = True
@@ -196,6 +195,13 @@ class FramedSession(OpenEndedSession):
             self._await_close()
         else:
             self._end()
+
+    def close_later(self, reason: CloseReason) -> None:
+        """Send a close frame behind what is kept back now, and nothing that is published from here on."""
+        self._close_later = self._close_later or reason
+        self.site.index.leave(self)
+        if self.is_attached:
+            self._await_close()
 
     def echo(self) -> None:
         """Answer the client's close with its own code."""
@@ -206,17 +212,12 @@ class FramedSession(OpenEndedSession):
         self.site.counters.websocket_client_faults += 1
         log.warning("%s closed with %d: %s", self.label, code, why)
         self._is_refused = True
-        self.forget_waiting()
         self.close(CloseReason(code=code, reason=why))
         self.on_gone()
         # RFC 6455 section 7.1.7 has the server close. Done with bytes of the client's unread, that would destroy the
         # close frame before it is seen; so only our half is closed, until the client closes its own or the time is up.
         if not self.transport.is_closing() and self.transport.can_write_eof():
             self.transport.write_eof()
-
-    def forget_waiting(self) -> None:
-        """Give up what waits for the end of a message that will have none."""
-        self.site.counters.websocket_unsent += self.drop_waiting()
 
     def on_deadline(self, now: float) -> None:
         """Wait no longer for a close, or do what all open-ended sessions do."""
@@ -274,8 +275,11 @@ class FramedSession(OpenEndedSession):
             self.cut("no answer to the close")
             return
         log.warning("%s closed without waiting any longer for the backend", self.label)
-        self.forget_waiting()
-        self.close(self._close_later or self._client_close or CloseReason())
+        self.echo()
+
+    def _forget_waiting(self) -> None:
+        # The message whose end it waits for will have none.
+        self.site.counters.websocket_unsent += self.drop_waiting()
 
     def _end(self) -> None:
         self.leave()

@@ -116,7 +116,7 @@ class OpenEndedSession(Session):
             if self.transport.get_write_buffer_size() > self.site.settings.outbox_limit:
                 self.cut_slow()
                 return
-            self._start_grace(now)
+            self._behind_until = math.inf  # within bounds again; whatever is written next looks anew
         if self._keep_alive is not None and self._next_beat() <= now:
             self.write(self._keep_alive.data)
             self.touched = now
@@ -160,7 +160,7 @@ class OpenEndedSession(Session):
         """The client has caught up."""
         super().resume_writing()
         self._behind_until = math.inf
-        if not self._is_held_back:
+        if not (self._is_held_back or self.is_ended):
             self.write = self.transport.write
 
     def set_deadline(self) -> None:

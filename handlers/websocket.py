@@ -55,6 +55,21 @@ class WebSocketSite:
         return TokenBucket(rate=rate, burst=rate * BURST_SECONDS, now=now)
 
 
+class _Nobody:
+    """The link of a session that has ended: takes whatever it is told."""
+
+    __slots__ = ()
+
+    def receive(self, frame: Frame) -> None: ...
+    def close_by_us(self) -> None: ...
+    def client_gone(self) -> None: ...
+    def refresh(self) -> None: ...
+    def client_behind(self, is_behind: bool) -> None: ...
+
+
+NOBODY: WebSocketLink = _Nobody()
+
+
 class WebSocketSession(FramedSession):
     """One WebSocket between a client and the link to its backend. Nothing is called before `attach` but `close`."""
 
@@ -129,18 +144,26 @@ class WebSocketSession(FramedSession):
     def on_gone(self) -> None:
         """Tell the link that its client is gone."""
         if not self.is_detached:
-            self.is_detached = True
+            self._let_link_go()
             self.link.client_gone()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed: let go of the link, which knows its session, so that neither keeps the other."""
+        super().connection_lost(exc)
+        self._let_link_go()
+        self.link = NOBODY
 
     def pause_writing(self) -> None:
         """The client is behind."""
         super().pause_writing()
-        self.link.client_behind(True)
+        if not self.is_detached:
+            self.link.client_behind(True)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
-        self.link.client_behind(False)
+        if not self.is_detached:
+            self.link.client_behind(False)
 
     def _take_ping(self, frame: Frame) -> None:
         now = self.site.clock.now()
@@ -148,15 +171,22 @@ class WebSocketSession(FramedSession):
             self._pings_rate = self.websockets.bucket(now)
         if not self._pings_rate.take(now):
             self.refuse(POLICY, "too many pings")
-        elif not (self.is_detached or self.limits.answer_pings):
-            self.link.receive(frame)
-        elif frame.opcode is Opcode.PING:
+        elif frame.opcode is Opcode.PING and (self.is_detached or self.limits.answer_pings):
             self.send_frame(Frame(Opcode.PONG, frame.data))
+        elif not self.is_detached:
+            self.link.receive(frame)
+
+    def _let_link_go(self) -> None:
+        # Should it have stopped the reading, nobody else would go on with it, and the client's close would be missed.
+        self.is_detached = True
+        self.resume_reading()
 
     # -- from the backend, and from whoever publishes -----------------------------------------------------------------
 
     def relay(self, frame: Frame) -> None:
         """Take a frame of the backend's: send it on, or obey it where it is a control message."""
+        if self.is_detached or self.is_close_sent:
+            return  # what came in one piece with the cause of the end
         found = self._grip.feed(frame) if self._grip else frame
         match found:
             case None:
@@ -177,17 +207,29 @@ class WebSocketSession(FramedSession):
             self.link.refresh()
 
     def close_by_us(self, reason: CloseReason) -> None:
-        """Close both sides, for neither of which it is the answer to a close."""
-        if not self.is_close_sent:
+        """Close both sides, for neither of which it is the answer to a close.
+
+        While publications wait for the end of a message of the backend's, it has `close_timeout` to come to it.
+        """
+        if self.is_close_sent:
+            return
+        if self.waits:
+            self.close_later(reason)
+        else:
             self.detach()
             self.close(reason)
+
+    def close(self, reason: CloseReason) -> None:
+        """Close the client's side, for the backend or, when it has been put off, for us."""
+        super().close(reason)
+        if self.is_close_sent and self._close_later is not None:
+            self.detach()
 
     def fail(self, why: str) -> None:
         """End the connection for a fault of the backend's, with which the link is done."""
         self.site.counters.websocket_backend_faults += 1
         log.warning("%s closed with %d: %s", self.label, FAULT, why)
-        self.is_detached = True
-        self.forget_waiting()
+        self._let_link_go()
         self.close(CloseReason(code=FAULT, reason="backend failed"))
 
     def drain(self) -> None:
@@ -236,7 +278,9 @@ class WebSocketSession(FramedSession):
     def detach(self) -> None:
         """Let the backend go; the client stays, with its channels."""
         if not self.is_detached:
-            self.is_detached = True
+            self._let_link_go()
+            if self.is_behind:
+                self.link.client_behind(False)  # it may wait for its backend's close now
             self.link.close_by_us()
 
     def on_deadline(self, now: float) -> None:

@@ -11,12 +11,12 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never
 
 from handlers.counters import Counters
+from handlers.deadline import Deadline
 from handlers.protocol.answers import Answer
 from handlers.protocol.http1 import Headers
-from handlers.protocol.ws_frames import CloseReason, Frame, Opcode
+from handlers.protocol.ws_frames import Frame, Opcode
 from handlers.session import guarded
 from handlers.settings import WebSocketSettings
 from handlers.timers import NOWHERE, Clock, TimerWheel
@@ -24,23 +24,20 @@ from handlers.websocket import WebSocketSession
 from proxy.backend import AnswerTruncated, BackendAnswer
 from proxy.errands import Errands
 from proxy.errors import UnreachableError, UpstreamError
+from proxy.over_http_outcome import carry_out
 from proxy.protocol.grip_sig import Signer
 from proxy.protocol.route import Target
-from proxy.protocol.ws_events import Event, EventKind, EventsError
+from proxy.protocol.ws_event_frames import message_event
+from proxy.protocol.ws_events import Event, EventsError
 from proxy.protocol.ws_exchange import (
-    CloseClient,
-    CutClient,
-    Deliver,
-    EchoClose,
     EventsRequest,
-    FailClient,
     FailOpening,
     Opened,
     Outcome,
     parse_answer,
 )
 from proxy.protocol.ws_over_http import OverHttp
-from proxy.protocol.ws_request import is_events, one_request_headers, pack_headers, rejection_headers, unpack_headers
+from proxy.protocol.ws_request import is_events, one_request_headers, pack_headers, unpack_headers
 from proxy.request_body import RequestBody
 from proxy.upstream import BackendRequest, Upstream
 
@@ -48,18 +45,6 @@ log = logging.getLogger("holdfast.websocket")
 
 REJECTION_LIMIT = 100_000
 """Bytes of the body with which a backend may refuse a WebSocket (reference 4.3)."""
-
-CONTROL_LIMIT = 125
-"""Bytes of a ping or pong (RFC 6455 section 5.5)."""
-
-KINDS = {
-    Opcode.TEXT: EventKind.TEXT,
-    Opcode.BINARY: EventKind.BINARY,
-    Opcode.PING: EventKind.PING,
-    Opcode.PONG: EventKind.PONG,
-    Opcode.CLOSE: EventKind.CLOSE,
-}
-OPCODES = {kind: opcode for opcode, kind in KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +91,8 @@ class OverHttpLink:
     """
 
     __slots__ = (
-        "_fragments",
+        "_gathered",
+        "_gathering",
         "_headers",
         "_host",
         "_is_behind",
@@ -138,7 +124,8 @@ class OverHttpLink:
         self._opening: asyncio.Future[Accepted | Rejected] | None = None
         self._opening_answer: Headers = ()
         self._outcomes: tuple[Outcome, ...] = ()
-        self._fragments: list[Frame] | None = None
+        self._gathering: Opcode | None = None  # of the message that comes in fragments
+        self._gathered = bytearray()
         self._is_running = self._is_full = self._is_behind = False
         self.label = label
         self.deadline = math.inf
@@ -178,16 +165,18 @@ class OverHttpLink:
         if frame.opcode is Opcode.CONT or not frame.fin:
             self._gather(frame)
         else:
-            self._take(Event(kind=KINDS[frame.opcode], content=bytes(frame.data)))
+            self._take(message_event(frame.opcode, bytes(frame.data)))
 
     def close_by_us(self) -> None:
         """Tell the backend of a close that is nobody's answer."""
         self._machine.close_by_us()
+        self._read_on()
         self._kick()
 
     def client_gone(self) -> None:
-        """Tell the backend that the client is gone."""
+        """Tell the backend that the client is gone, or that it is done with."""
         self._machine.client_gone()
+        self._read_on()
         self._kick()
 
     def refresh(self) -> None:
@@ -203,16 +192,20 @@ class OverHttpLink:
 
     def expire(self, now: float) -> None:
         """The machine's deadline has come (`handlers.timers.Timed`)."""
+        if self._session is not None and self._session.transport.is_closing():
+            # It has not waited for the answer to its close, so nobody needs it: the backend is not asked for ever.
+            self._machine.client_gone()
         self._kick()
 
     def _gather(self, frame: Frame) -> None:
-        if self._fragments is None:
-            self._fragments = []
-        self._fragments.append(frame)
+        # Joined at once: a client may send fragments without content for ever, which are to cost nothing.
+        if self._gathering is None:
+            self._gathering = frame.opcode
+        self._gathered += frame.data
         if frame.fin:
-            fragments, self._fragments = self._fragments, None
-            content = b"".join(bytes(each.data) for each in fragments)
-            self._take(Event(kind=KINDS[fragments[0].opcode], content=content))
+            opcode, self._gathering = self._gathering, None
+            content, self._gathered = bytes(self._gathered), bytearray()
+            self._take(message_event(opcode, content))
 
     def _take(self, event: Event) -> None:
         self._machine.receive(event)
@@ -237,6 +230,7 @@ class OverHttpLink:
         finally:
             self._is_running = False
             self._settle()
+            self._end_stall()
 
     @property
     def _may_ask(self) -> bool:
@@ -250,9 +244,20 @@ class OverHttpLink:
         if self._machine.is_ended:
             self.deadline = math.inf
             self._site.wheel.forget(self)
+            if not self._outcomes:  # else they are still to be done to it
+                self._session = None
         elif not self._is_running:
-            self.deadline = self._machine.deadline
+            # What is due but may not be asked yet would have the wheel come round at once, for ever.
+            self.deadline = self._machine.deadline if self._may_ask else math.inf
             self._site.wheel.watch(self)
+
+    def _end_stall(self) -> None:
+        """End a connection on which nothing can come any more: the backend keeps back all that may wait."""
+        is_stuck = self._is_full and not self._is_behind and self._machine.is_open
+        if is_stuck and self._session is not None and self._machine.deadline == math.inf:
+            session = self._session
+            self.client_gone()
+            session.fail("the backend does not accept what the client has sent")
 
     async def _ask(self, request: EventsRequest) -> None:
         self._site.counters.websocket_requests += 1
@@ -267,7 +272,8 @@ class OverHttpLink:
         self._make_room()
         if outcomes and isinstance(outcomes[0], Opened):
             self._outcomes = outcomes[1:]
-            self._answer_opening(Accepted(headers=self._opening_answer))
+            headers, self._opening_answer = self._opening_answer, ()
+            self._answer_opening(Accepted(headers=headers))
         else:
             self._do(outcomes)
 
@@ -282,9 +288,15 @@ class OverHttpLink:
             body=RequestBody.of(request.body),
             may_repeat=True,
         )
-        reached = await self._site.upstream.send((self._target,), backend_request)
+        upstream = self._site.upstream
+        reached = await upstream.send((self._target,), backend_request)
+        limit = upstream.answer_limit(self._target)
         try:
-            return await self._read(reached.answer)
+            async with Deadline(self._site.clock, limit):
+                return await self._read(reached.answer)
+        except TimeoutError as error:
+            detail = f"{self._target.name}: no whole answer within {limit:g} seconds"
+            raise UpstreamError(status=504, detail=detail) from error
         finally:
             reached.answer.close()
 
@@ -297,7 +309,8 @@ class OverHttpLink:
             parsed = parse_answer(answer.headers, await self._read_whole(answer, self._site.settings.events_limit))
         except EventsError as error:
             return self._machine.malformed(error.reason)
-        self._opening_answer = answer.headers
+        if self._opening is not None:
+            self._opening_answer = answer.headers
         return self._machine.answered(self._site.clock.now(), parsed)
 
     async def _reject(self, answer: BackendAnswer) -> None:
@@ -305,8 +318,7 @@ class OverHttpLink:
             body = await self._read_whole(answer, REJECTION_LIMIT)
         except EventsError as error:
             raise UpstreamError(status=502, detail=f"{self._target.name}: {error.reason}") from error
-        headers = rejection_headers(answer.headers)
-        rejected = Answer(status=answer.status, reason=answer.reason, headers=headers, body=body)
+        rejected = Answer(status=answer.status, reason=answer.reason, headers=answer.headers, body=body)
         self._answer_opening(Rejected(answer=rejected))
 
     async def _read_whole(self, answer: BackendAnswer, limit: int) -> bytes:
@@ -343,64 +355,27 @@ class OverHttpLink:
             opening.set_result(found)
 
     def _make_room(self) -> None:
-        if self._is_full and self._machine.waiting_bytes <= self._site.settings.message_limit // 2:
-            self._is_full = False
-            if self._session is not None:
-                self._session.resume_reading()
+        if self._machine.waiting_bytes <= self._site.settings.message_limit // 2:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if self._is_full and self._session is not None:
+            self._session.resume_reading()
+        self._is_full = False
 
     # -- outcomes -----------------------------------------------------------------------------------------------------
 
     def _do(self, outcomes: tuple[Outcome, ...]) -> None:
+        session = self._session
         for outcome in outcomes:
             if isinstance(outcome, FailOpening):
                 self._answer_opening(UpstreamError(status=502, detail=f"{self._target.name}: {outcome.reason}"))
-            elif self._session is not None:
-                guarded(self._session, self._do_one, self._session, outcome)
+            elif session is not None:
+                guarded(session, self._do_one, session, outcome)
 
     def _do_one(self, session: WebSocketSession, outcome: Outcome) -> None:
-        match outcome:
-            case Deliver(events=events):
-                self._deliver(session, events)
-            case CloseClient(content=content):
-                session.close(read_close(content))
-            case EchoClose():
-                session.echo()
-            case CutClient():
-                session.cut("the backend disconnected")
-            case FailClient(reason=reason):
-                session.fail(reason)
-            case Opened() | FailOpening():
-                raise AssertionError("said before there is a session")
-            case _:
-                assert_never(outcome)
-
-    def _deliver(self, session: WebSocketSession, events: tuple[Event, ...]) -> None:
-        for event in events:
-            try:
-                frame = event_frame(event)
-            except EventsError as error:
-                self._machine.client_gone()
-                session.fail(error.reason)
-                return
-            session.relay(frame)
-
-
-def event_frame(event: Event) -> Frame:
-    """Return the frame that a backend's event is for the client. Raises EventsError for one that no client may get."""
-    match event.kind:
-        case EventKind.TEXT:
-            try:
-                event.content.decode()
-            except UnicodeDecodeError as error:
-                raise EventsError("a TEXT event's content is not UTF-8") from error
-        case EventKind.PING | EventKind.PONG if len(event.content) > CONTROL_LIMIT:
-            raise EventsError(f"a {event.kind.name} event's content is longer than {CONTROL_LIMIT} bytes")
-        case _:
-            pass
-    return Frame(OPCODES[event.kind], event.content)
-
-
-def read_close(content: bytes) -> CloseReason:
-    """Return what a CLOSE event says, whatever it says: whoever sends it puts it right."""
-    code = int.from_bytes(content[:2], "big") if len(content) >= 2 else None
-    return CloseReason(code=code, reason=content[2:].decode("utf-8", "replace"))
+        try:
+            carry_out(session, outcome)
+        except EventsError as error:
+            self.client_gone()
+            session.fail(error.reason)

@@ -101,12 +101,12 @@ class ThroughLink(asyncio.Protocol):
 
     def close_by_us(self) -> None:
         """Close, without a code; what the backend still says is not relayed."""
-        self._session = None
+        self._let_go()
         self._send_close(None)
 
     def client_gone(self) -> None:
         """End the backend's connection the way the client's has: without a word."""
-        self._session = None
+        self._let_go()
         self._site.wheel.forget(self)
         self._transport.abort()
 
@@ -123,9 +123,11 @@ class ThroughLink(asyncio.Protocol):
             self._transport.resume_reading()
 
     def expire(self, now: float) -> None:
-        """The backend has not answered a close in time (`handlers.timers.Timed`)."""
-        self._site.counters.websocket_close_timeouts += 1
-        log.warning("%s: no answer of the backend's to the close", self.label)
+        """The backend has not answered a close, or not closed behind one, in time (`handlers.timers.Timed`)."""
+        # A session that has asked for it waits as long, and says so itself.
+        if self._let_go() is None and not self._is_close_received:
+            self._site.counters.websocket_close_timeouts += 1
+            log.warning("%s: no answer of the backend's to the close", self.label)
         self._transport.abort()
 
     # -- from the backend ---------------------------------------------------------------------------------------------
@@ -144,7 +146,9 @@ class ThroughLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The backend's connection is closed."""
         self._site.wheel.forget(self)
-        if not self._is_close_received:
+        if self._is_close_received:
+            self._let_go()
+        else:
             self._fail("the backend closed the connection without a close frame", None)
 
     def pause_writing(self) -> None:
@@ -182,8 +186,15 @@ class ThroughLink(asyncio.Protocol):
         self.deadline = self._site.clock.now() + self._site.settings.close_timeout
         self._site.wheel.watch(self)
 
-    def _fail(self, why: str, error: FrameError | None) -> None:
+    def _let_go(self) -> WebSocketSession | None:
+        """Have no more to do with the session, which is returned; it may have been waiting for the backend."""
         session, self._session = self._session, None
+        if session is not None:
+            session.resume_reading()
+        return session
+
+    def _fail(self, why: str, error: FrameError | None) -> None:
+        session = self._let_go()
         if error is not None:
             self._send_close(CloseReason(code=error.code, reason=error.reason))
         if session is not None:

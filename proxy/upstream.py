@@ -93,6 +93,10 @@ class Upstream:
             return Reached(target=target, answer=await self._exchange(connection, target, request))
         raise unreachable(targets, status=504 if isinstance(last, TimeoutError) else 502) from last
 
+    def answer_limit(self, target: Target) -> float:
+        """Return the seconds that `target` has to begin its answer; 0 is no bound."""
+        return target.timeout or self._settings.response_timeout
+
     async def _learn_length(self, body: RequestBody) -> None:
         try:
             async with Deadline(self._clock, LENGTH_SECONDS):
@@ -127,7 +131,7 @@ class Upstream:
             raise UpstreamError(status=504, detail=f"{target.name}: no connection within {limit:g} seconds") from error
 
     async def _ask(self, connection: BackendConnection, target: Target, request: BackendRequest) -> BackendAnswer:
-        limit = target.timeout or self._settings.response_timeout
+        limit = self.answer_limit(target)
         head = encode_request_head(
             method=request.method,
             path=request.path,

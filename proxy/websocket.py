@@ -25,6 +25,7 @@ from proxy.errors import UnreachableError, UpstreamError
 from proxy.flow import Flow
 from proxy.outgoing import Outgoing
 from proxy.over_http import EventsTemplate, OverHttpLink, OverHttpSite, Rejected
+from proxy.protocol.headers import response_headers
 from proxy.protocol.route import Target
 from proxy.protocol.ws_handshake import (
     INVALID,
@@ -36,7 +37,7 @@ from proxy.protocol.ws_handshake import (
     encode_acceptance,
     upgrade_headers,
 )
-from proxy.protocol.ws_request import events_headers
+from proxy.protocol.ws_request import events_headers, rejection_headers
 from proxy.relaying import relay
 from proxy.request_body import RequestBody
 from proxy.through import ThroughLink, ThroughSite
@@ -131,7 +132,8 @@ class WebSockets:
         flow.target, flow.is_over_http = target, True
         if isinstance(opened, Rejected):
             link.client_gone()
-            flow.exchange.answer(opened.answer)
+            headers = response_headers(opened.answer.headers, grip=flow.speaks_grip, keep_length=False)
+            flow.exchange.answer(replace(opened.answer, headers=rejection_headers(headers)))
             return
         limit = self._websockets.settings.message_limit
         self._hold(flow, key, Acceptance(headers=opened.headers, link=link, message_limit=limit))
@@ -204,8 +206,9 @@ class WebSockets:
         self._edge.join(session)
         link.adopt(session)
         extensions = [] if deflate is None else [deflate.response]
-        if not flow.speaks_grip:
-            extensions.extend(taken_up)
+        if not flow.speaks_grip and self._offer(flow) is not None:
+            # Whoever asked for GRIP is told of that. Of another extension, a backend cannot know what was offered.
+            extensions.extend(value for value in taken_up if parse_extension((value,)) is not None)
         try:
             exchange.switch(
                 encode_acceptance(

@@ -386,11 +386,9 @@ class OverHttp:
     def _leave(self, farewell: Event | None) -> None:
         self._phase = _Phase.LEAVING
         self._farewell = farewell
-        self._is_asked = False
 
     def _end(self) -> None:
         self._phase = _Phase.ENDED
         self._backlog.clear()
-        self._farewell = self._request = None
+        self._farewell = None
         self._is_asked = False
-        self._due = math.inf

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 from proxy.app import App
+from proxy.drain import ERRANDS_SECONDS
 from tests.support.answers import Answer
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
@@ -26,7 +27,9 @@ async def running(*routes: str, settings: Iterable[str] = ()) -> AsyncGenerator[
         yield app
     finally:
         app.clients.cut_all()
-        await app.drain()
+        draining = asyncio.create_task(app.drain())
+        await advance(app, ERRANDS_SECONDS)  # a backend that does not answer is not waited for
+        await draining
 
 
 def clock_of(app: App) -> ManualClock:

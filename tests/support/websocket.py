@@ -24,6 +24,8 @@ class WsClient(RawClient):
     """One connection, HTTP until `open` has succeeded."""
 
     extensions: Sequence[Extension] = ()
+    is_server = False
+    """Whether it is the other end, which reads masked frames and sends plain ones."""
     answer: ResponseHead
 
     async def open(
@@ -52,7 +54,7 @@ class WsClient(RawClient):
 
     async def put(self, *frames: Frame) -> None:
         """Send frames, in one piece."""
-        await self.send(b"".join(frame.serialize(mask=True, extensions=self.extensions) for frame in frames))
+        await self.send(b"".join(frame.serialize(mask=not self.is_server, extensions=self.extensions) for frame in frames))
 
     async def put_close(self, code: int | None = None, reason: str = "") -> None:
         """Send a close frame."""
@@ -61,7 +63,7 @@ class WsClient(RawClient):
     async def frame(self) -> Frame:
         """Read the next frame, its data as bytes."""
         reader = StreamReader()
-        parser = Frame.parse(reader.read_exact, mask=False, extensions=self.extensions)
+        parser = Frame.parse(reader.read_exact, mask=self.is_server, extensions=self.extensions)
         while True:
             try:
                 next(parser)

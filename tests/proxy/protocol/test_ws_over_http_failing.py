@@ -244,3 +244,14 @@ def test_a_backend_that_does_not_open_for_a_client_that_has_gone_is_not_told(
     carried.machine.client_gone()
     assert fault(carried) == ()
     assert carried.machine.is_ended
+    assert carried.ask() is None
+
+
+def test_a_backend_that_opened_for_a_client_that_has_gone_is_told_as_often_as_any_other() -> None:
+    carried = Carried()
+    carried.ask()
+    carried.machine.client_gone()
+    carried.answer(b"OPEN\r\n")
+    request = carried.request()
+    assert wait_out(carried, request) == ()
+    assert carried.machine.is_ended
