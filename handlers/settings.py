@@ -58,6 +58,11 @@ class HoldSettings:
     counts the time in which its receive window is closed, too). Such an end of a held connection is logged and counted.
     0 leaves it to the system: about 15 minutes."""
 
+    probe_interval: Annotated[int, Meta(ge=0, le=32_767)] = 60
+    """Seconds of silence after which the kernel asks a client whether it is still there (TCP keep-alive), and then
+    every quarter of that. One that has not answered four times counts as vanished, and a WebSocket's backend is told. 0
+    asks nobody: who vanishes without a word is then noticed when something is sent. 60 costs a packet a minute."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSocketSettings:

@@ -221,7 +221,10 @@ def open_doors(settings: Settings) -> tuple[list[socket.socket], list[socket.soc
     """Listen for publishers and for clients: on all addresses, or on none. Raises OSError."""
     hold = settings.hold
     client_options = SocketOptions(
-        unsent_limit=hold.kernel_unsent_limit, user_timeout=hold.user_timeout, backlog=CLIENT_BACKLOG
+        unsent_limit=hold.kernel_unsent_limit,
+        user_timeout=hold.user_timeout,
+        probe_interval=hold.probe_interval,
+        backlog=CLIENT_BACKLOG,
     )
     with ExitStack() as opened:
 

@@ -53,7 +53,7 @@ def _explain_target(target: Target) -> str:
     if target.client_cert:
         details.append(f"client certificate {target.client_cert}")
     if target.over_http:
-        details.append("WebSocket-over-HTTP")
+        details.append("WebSocket-over-HTTP, one event a request" if target.one_event else "WebSocket-over-HTTP")
     if target.host_override:
         details.append(f"as host {target.host_override}")
     details.extend(f"always subscribed to '{channel}'" for channel in target.subs)

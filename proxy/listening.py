@@ -27,6 +27,8 @@ class SocketOptions:
     """Bytes not yet sent that it may queue (TCP_NOTSENT_LOWAT); 0 leaves the system's limit."""
     user_timeout: float = 0
     """Seconds a peer may take nothing of what it was sent (TCP_USER_TIMEOUT); 0 leaves the system's."""
+    probe_interval: int = 0
+    """Seconds of silence after which it asks a peer whether it is there (TCP keep-alive); 0 does not."""
     backlog: int
     """Connections that may wait to be accepted."""
 
@@ -76,6 +78,13 @@ def raise_file_limit() -> int:
     return clients
 
 
+def _ask_silent_peers(sock: socket.socket, seconds: int) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 4))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+
+
 def _listen(family: int, sockaddr: tuple[str, int], options: SocketOptions) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -86,6 +95,8 @@ def _listen(family: int, sockaddr: tuple[str, int], options: SocketOptions) -> s
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, options.unsent_limit)
         if options.user_timeout:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.user_timeout * 1000))
+        if options.probe_interval:
+            _ask_silent_peers(sock, options.probe_interval)
         sock.bind(sockaddr)
         sock.listen(options.backlog)
         sock.setblocking(False)

@@ -20,8 +20,12 @@ needs_ipv6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this sy
 
 
 @contextmanager
-def listening(text: str, *, unsent_limit: int = 0, user_timeout: float = 0) -> Iterator[tuple[socket.socket, ...]]:
-    options = SocketOptions(unsent_limit=unsent_limit, user_timeout=user_timeout, backlog=10)
+def listening(
+    text: str, *, unsent_limit: int = 0, user_timeout: float = 0, probe_interval: int = 0
+) -> Iterator[tuple[socket.socket, ...]]:
+    options = SocketOptions(
+        unsent_limit=unsent_limit, user_timeout=user_timeout, probe_interval=probe_interval, backlog=10
+    )
     sockets = listen(parse_address(text), options)
     try:
         yield sockets
@@ -78,6 +82,17 @@ def test_zero_leaves_it_to_the_system() -> None:
         for option in (NOTSENT_LOWAT, USER_TIMEOUT):
             wanted = plain.getsockopt(socket.IPPROTO_TCP, option)
             assert listener.getsockopt(socket.IPPROTO_TCP, option) == wanted
+
+
+def test_a_connection_inherits_that_a_silent_peer_is_asked() -> None:
+    with (
+        listening("127.0.0.1:0", probe_interval=60) as (listener,),
+        accepted(listener, listener.getsockname()) as connection,
+    ):
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 15
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 4
 
 
 def test_a_port_that_is_taken_is_named() -> None:
