@@ -1,4 +1,5 @@
 # make run     start Holdfast in front of a demo; ROUTE='* localhost:8000' puts it in front of yours instead
+# make chat    start a chat in Flask; make signalling, WebRTC signalling in PHP (see examples/)
 # make test    run the whole suite; ARGS='-k name' goes to pytest
 # make check   formatting, lint, types, import contracts, and the suite once more on asyncio's own loop
 # make clean   remove whatever these made
@@ -19,10 +20,17 @@ NODE := tests/interop/node
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DELETE_ON_ERROR:
-.PHONY: run test check format lint types contracts test-asyncio debian clean
+.PHONY: run chat signalling test check format lint types contracts test-asyncio debian clean
 
 run: $(RUN)
 	@exec $(if $(ROUTE),$(BIN)/holdfast run --route "$$ROUTE",$(BIN)/python examples/demo/run.py)
+
+chat: $(DEV)
+	@exec $(BIN)/python examples/chat-flask/run.py
+
+signalling: $(RUN)
+	@command -v php >/dev/null || tools/install-debian php:php-cli || echo "Going on without." >&2
+	@exec $(BIN)/python examples/webrtc-signalling-php/run.py
 
 test: $(DEV) debian $(if $(wildcard $(NODE)/package-lock.json),$(NODE)/node_modules/.package-lock.json)
 	$(BIN)/python -m pytest $(ARGS)
@@ -38,6 +46,7 @@ lint: $(DEV)
 # pyright's wheel holds pyright itself; its warning that a newer one is out would need the network.
 types: $(DEV)
 	$(BIN)/mypy
+	$(BIN)/mypy examples/webrtc-signalling-php/run.py
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 contracts: $(DEV)
