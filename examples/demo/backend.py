@@ -1,10 +1,11 @@
 """An ordinary HTTP backend that is live because Holdfast stands in front of it. Standard library only.
 
 A request stays here no longer than its answer takes. `Grip-*` headers ask Holdfast to hold the client, and what is
-POSTed to Holdfast's publish port reaches everybody held. `make run` starts both; by hand:
+POSTed to Holdfast's publish port reaches everybody held. What a WebSocket's client does comes as requests, too.
+`make run` starts both; by hand:
 
     python examples/demo/backend.py
-    holdfast --route '* 127.0.0.1:8000'
+    holdfast --route '* 127.0.0.1:8000,over_http'
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,9 +27,13 @@ PAGE = Path(__file__).with_name("page.html")
 CHANNEL = "demo"
 KEPT = 10  # messages
 LONGEST_BODY = 4000  # bytes
+LONGEST_BATCH = 250_000  # bytes, of events of a WebSocket
+TOO_LONG = f"Too long: a message may have {LONGEST_BODY} bytes.\n"
 PUBLISH_TIMEOUT = 10  # seconds
-PATHS = "There are GET /, GET /events, GET /poll and POST /messages.\n"
+PATHS = "There are GET /, GET /events, GET /poll, POST /messages and the WebSocket /socket.\n"
 DIRECT = "Only Holdfast can hold a client, and you have come past it. Open http://localhost:7999/ instead.\n"
+NO_EVENTS = "This is for WebSockets, of which a route with `over_http` makes requests.\n"
+EVENTS_TYPE = "application/websocket-events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +43,16 @@ class Message:
     id: int
     text: str
 
+    def as_json(self) -> str:
+        """Return it as a WebSocket's client gets it."""
+        return json.dumps(asdict(self))
+
     def as_event(self) -> str:
         """Return it as one event of an event stream."""
-        return f"id: {self.id}\ndata: {json.dumps(asdict(self))}\n\n"
+        return f"id: {self.id}\ndata: {self.as_json()}\n\n"
 
 
-def as_json(messages: tuple[Message, ...]) -> str:
+def as_answer(messages: tuple[Message, ...]) -> str:
     """Return the answer to a long poll."""
     return json.dumps({"messages": [asdict(message) for message in messages]}) + "\n"
 
@@ -69,8 +79,9 @@ class Room:
                 str(message.id),
                 {
                     "http-stream": {"content": message.as_event()},
+                    "ws-message": {"content": message.as_json()},
                     # All the latest: others may have been said while the next poll of a client was on its way.
-                    "http-response": {"body": as_json(self._latest)},
+                    "http-response": {"body": as_answer(self._latest)},
                 },
             )
         return message
@@ -106,12 +117,14 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.path == "/":
             self.answer(200, PAGE.read_text(encoding="utf-8"), {"Content-Type": "text/html; charset=utf-8"})
-        elif url.path not in {"/events", "/poll"}:
+        elif url.path not in {"/events", "/poll", "/socket"}:
             self.answer(404, PATHS)
         elif "Grip-Feature" not in self.headers:
             self.answer(501, DIRECT)
         elif url.path == "/events":
             self.stream(known=number(self.headers.get("Last-Event-ID", "")))
+        elif url.path == "/socket":
+            self.answer(400, NO_EVENTS)
         else:
             self.poll(after=parse_qs(url.query).get("after", []))
 
@@ -138,28 +151,66 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         if not messages:
             headers |= {"Grip-Hold": "response", "Grip-Channel": CHANNEL, "Grip-Timeout": "25"}
-        self.answer(200, as_json(messages), headers)
+        self.answer(200, as_answer(messages), headers)
 
     def do_POST(self) -> None:
-        """Take a message and publish it."""
-        body = self.read_body()
-        if self.path != "/messages":
-            return self.answer(404, PATHS)
-        if body is None:
-            return self.answer(413, f"Too long: a message may have {LONGEST_BODY} bytes.\n")
+        """Take a message and publish it, or take what a WebSocket's client has done."""
+        url = urlsplit(self.path)
+        is_socket = url.path == "/socket" and self.headers.get("Content-Type") == EVENTS_TYPE
+        body = self.read_body(LONGEST_BATCH if is_socket else LONGEST_BODY)
+        if url.path not in {"/messages", "/socket"}:
+            self.answer(404, PATHS)
+        elif body is None:
+            self.answer(413, TOO_LONG)
+        elif is_socket:
+            self.converse(body, after=parse_qs(url.query).get("after", ["0"]))
+        elif url.path == "/socket":
+            self.answer(400, NO_EVENTS)
+        else:
+            self.take(body)
+
+    def take(self, body: bytes) -> None:
+        """Take a message that comes by an ordinary request."""
         try:
             text = json.loads(body)["text"].strip()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return self.answer(400, 'A message is JSON, like {"text": "Hello"}.\n')
-        if not text:
-            return self.answer(400, "The message is empty.\n")
-        try:
-            message = self.room.say(text)
-        except (OSError, HTTPException) as error:
-            return self.answer(502, f"The message is kept, but was not pushed. Publish port: {error}\n")
-        return self.answer(201, json.dumps(asdict(message)) + "\n", {"Content-Type": "application/json"})
+        status, answer = self.say(text)
+        return self.answer(status, answer, {"Content-Type": "application/json"} if status == 201 else None)
 
-    def read_body(self) -> bytes | None:
+    def say(self, text: str) -> tuple[int, str]:
+        """Have a message published. Return the status and text of an answer."""
+        if not text:
+            return 400, "The message is empty.\n"
+        if len(text.encode()) > LONGEST_BODY:
+            return 413, TOO_LONG
+        try:
+            return 201, self.room.say(text).as_json() + "\n"
+        except (OSError, HTTPException) as error:
+            return 502, f"The message is kept, but was not pushed. Publish port: {error}\n"
+
+    def converse(self, body: bytes, after: list[str]) -> None:
+        """Answer what a WebSocket's client has done since the last request.
+
+        What begins with `m:` is for the client, and what begins with `c:` for Holdfast.
+        """
+        answers = b""
+        for kind, content in read_events(body):
+            if kind == "OPEN":
+                answers += event("OPEN") + event("TEXT", "c:" + json.dumps({"type": "subscribe", "channel": CHANNEL}))
+                for message in self.room.newer_than(number(after[0])):
+                    answers += event("TEXT", "m:" + message.as_json())
+            elif kind == "TEXT":
+                status, answer = self.say(content.decode().strip())
+                if status != 201:
+                    answers += event("TEXT", "m:" + json.dumps({"problem": answer}))
+            elif kind == "PING":
+                answers += event("PONG", content)
+            elif kind == "CLOSE":
+                answers += event("CLOSE", content)
+        self.answer(200, answers, {"Content-Type": EVENTS_TYPE, "Sec-WebSocket-Extensions": "grip"})
+
+    def read_body(self, longest: int = LONGEST_BODY) -> bytes | None:
         """Read the body, all of it, so that its rest is not taken for the next request. None if it is too long."""
         if "Transfer-Encoding" in self.headers:  # from Holdfast, a body of more than 100,000 bytes
             while size := int(self.rfile.readline() or b"0", 16):
@@ -167,15 +218,15 @@ class Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
             return None
         length = number(self.headers.get("Content-Length", ""))
-        if length <= LONGEST_BODY:
+        if length <= longest:
             return self.rfile.read(length)
         while length and (piece := self.rfile.read(min(length, LONGEST_BODY))):
             length -= len(piece)
         return None
 
-    def answer(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+    def answer(self, status: int, text: str | bytes, headers: dict[str, str] | None = None) -> None:
         """Send one whole answer."""
-        body = text.encode()
+        body = text.encode() if isinstance(text, str) else text
         self.send_response(status)
         fields = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), **(headers or {})}
         for name, value in fields.items():
@@ -186,6 +237,22 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Leave it to Holdfast, which logs every request."""
+
+
+def event(kind: str, content: str | bytes = b"") -> bytes:
+    """Write an event of a WebSocket."""
+    data = content.encode() if isinstance(content, str) else content
+    return b"%b %x\r\n%b\r\n" % (kind.encode(), len(data), data)
+
+
+def read_events(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Read events of a WebSocket, each a line with its kind and the length of its content."""
+    while body:
+        line, _, body = body.partition(b"\r\n")
+        kind, _, size = line.decode().partition(" ")
+        length = int(size or "0", 16)
+        yield kind, body[:length]
+        body = body[length + 2 :] if size else body
 
 
 def number(text: str) -> int:

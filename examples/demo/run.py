@@ -22,6 +22,7 @@ WHAT_NEXT = """
 DEMO = Example(
     description="Holdfast in front of the demo backend.",
     backend=lambda port, publish: (sys.executable, BACKEND, port, "--publish", f"http://{publish}"),
+    target="{address},over_http",
     what_next=WHAT_NEXT,
 )
 

@@ -9,16 +9,19 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 import pytest_asyncio
+from websockets.frames import Frame, Opcode
 
 from tests.support.app_process import ROOT, ChildProcess
 from tests.support.backend import ScriptedBackend, closed_port
 from tests.support.client import RawClient
 from tests.support.http import Response
 from tests.support.patience import bounded
+from tests.support.websocket import websocket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LOOPBACK = "127.0.0.1"
+NEWS = "/socket?after=9999999999999"  # a WebSocket that gets nothing of what was said before
 
 
 class DemoProcess(ChildProcess):
@@ -113,6 +116,38 @@ async def test_a_message_arrives_on_the_stream_and_on_the_long_poll(demo: DemoPr
         assert json.loads(polled.body)["messages"][-1] == message
 
 
+async def test_a_message_arrives_by_websocket(demo: DemoProcess) -> None:
+    async with websocket(demo.proxy_address, NEWS) as socket:
+        answer = await say(demo, "Grüße")
+        assert json.loads(await socket.heard()) == json.loads(answer.body)
+
+
+async def test_what_is_said_by_websocket_reaches_everybody(demo: DemoProcess, client: RawClient) -> None:
+    async with websocket(demo.proxy_address, NEWS) as speaker, websocket(demo.proxy_address, NEWS) as listener:
+        await speaker.say(" Grüße ")
+        message = json.loads(await speaker.heard())
+        assert message["text"] == "Grüße"
+        assert json.loads(await listener.heard()) == message
+        polled = await client.fetch(f"/poll?after={message['id'] - 1}")
+        assert json.loads(polled.body) == {"messages": [message]}
+
+
+async def test_a_websocket_is_told_of_what_it_said_wrong_and_its_pings_and_close_are_answered(
+    demo: DemoProcess,
+) -> None:
+    async with websocket(demo.proxy_address, NEWS) as socket:
+        for wrong, problem in (
+            (" ", "The message is empty.\n"),
+            ("x" * 4001, "Too long: a message may have 4000 bytes.\n"),
+        ):
+            await socket.say(wrong)
+            assert json.loads(await socket.heard()) == {"problem": problem}
+        await socket.put(Frame(Opcode.PING, b"there?"))
+        assert await socket.frame() == Frame(Opcode.PONG, b"there?")
+        await socket.put_close(4001)
+        assert (await socket.closed()).code == 4001
+
+
 async def test_who_comes_back_gets_what_was_said_meanwhile(demo: DemoProcess, client: RawClient) -> None:
     first, second = [json.loads((await say(demo, text)).body) for text in ("first", "second")]
     polled = await client.fetch(f"/poll?after={first['id']}")
@@ -120,6 +155,8 @@ async def test_who_comes_back_gets_what_was_said_meanwhile(demo: DemoProcess, cl
     await client.send_request("/events", headers=[("Last-Event-ID", str(first["id"]))])
     begun = await client.read_until(b'"second"}\n\n')
     assert b'"first"' not in begun
+    async with websocket(demo.proxy_address, f"/socket?after={first['id']}") as socket:
+        assert json.loads(await socket.heard()) == second
 
 
 @pytest.mark.parametrize(
@@ -136,6 +173,8 @@ async def test_who_comes_back_gets_what_was_said_meanwhile(demo: DemoProcess, cl
         pytest.param("POST", "/messages", b" " * 4001, 413, b"4000 bytes", id="too long"),
         pytest.param("POST", "/messages", b" " * 5_000_000, 413, b"4000 bytes", id="much too long"),
         pytest.param("GET", "/messages", None, 404, b"POST /messages", id="the wrong method"),
+        pytest.param("GET", "/socket", None, 400, b"WebSockets", id="not a WebSocket"),
+        pytest.param("POST", "/socket?after=1", b"OPEN\r\n", 400, b"WebSockets", id="not of a WebSocket"),
         pytest.param("GET", "/favicon.ico", b"GET / HTTP/1.1\r\n\r\n", 404, b"GET /events", id="the wrong path"),
     ],
 )
@@ -161,7 +200,7 @@ async def test_a_body_in_chunks_is_read_to_its_end(client: RawClient) -> None:
 
 async def test_the_backend_asked_directly_says_where_to_go(demo: DemoProcess) -> None:
     async with await RawClient.connect(demo.backend_address) as client:
-        for path in ("/events", "/poll"):
+        for path in ("/events", "/poll", "/socket"):
             response = await client.fetch(path)
             assert response.status == 501
             assert b"http://localhost:7999/" in response.body
@@ -206,5 +245,8 @@ async def test_a_message_that_cannot_be_published_is_kept_and_the_sender_is_told
         answer = await say(demo, "unheard")
         assert answer.status == 502
         assert b"401 Authorization required." in answer.body
+        async with websocket(demo.proxy_address, NEWS) as socket:
+            await socket.say("unheard, too")
+            assert "401 Authorization required." in json.loads(await socket.heard())["problem"]
         polled = await client.fetch("/poll?after=0")
-        assert [message["text"] for message in json.loads(polled.body)["messages"]] == ["unheard"]
+        assert [message["text"] for message in json.loads(polled.body)["messages"]] == ["unheard", "unheard, too"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,9 @@ def django_site() -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def express_site() -> Iterator[Site]:
-    with site("express", lambda _: [node(), str(NODE_FOLDER / "express_backend.mjs")], SIGNED_ONLY) as started:
+    # serve-grip answers pings only when a message comes along, and without what they said.
+    settings = [*SIGNED_ONLY, "websocket.answer_pings=true"]
+    with site("express", lambda _: [node(), str(NODE_FOLDER / "express_backend.mjs")], settings) as started:
         yield started
 
 
@@ -39,6 +42,39 @@ def php_site() -> Iterator[Site]:
     php = installed("php", "Debian's php-cli")
     with site("php", lambda port: [php, "-S", f"{LOOPBACK}:{port}", str(HERE / "php/index.php")]) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def compressing_site() -> Iterator[Site]:
+    """The Flask backend again."""
+    command = [sys.executable, str(HERE / "flask_backend.py")]
+    with site("compressing flask", lambda _: command, ["websocket.compression=true"]) as started:
+        yield started
+
+
+@pytest.fixture(scope="session", params=["flask", "django", "express", "php"])
+def over_http_site(request: pytest.FixtureRequest) -> Site:
+    """Each of those backends that get WebSockets over HTTP."""
+    started: Site = request.getfixturevalue(f"{request.param}_site")
+    return started
+
+
+@pytest.fixture(scope="session")
+def websockets_site() -> Iterator[Site]:
+    """A backend that speaks WebSocket itself."""
+    with websockets_backend() as started:
+        yield started
+
+
+@pytest.fixture
+def mortal_site() -> Iterator[Site]:
+    """The same, for a test that kills it."""
+    with websockets_backend() as started:
+        yield started
+
+
+def websockets_backend() -> AbstractContextManager[Site]:
+    return site("websockets", lambda _: [sys.executable, str(HERE / "websockets_backend.py")], over_http=False)
 
 
 @pytest.fixture

@@ -27,8 +27,10 @@ settings.configure(
 django.setup()
 
 # Only now: on import django-grip reads the settings and makes its publisher.
-from django_grip import GripData, publish, set_hold_longpoll, set_hold_stream  # noqa: E402
-from gripcontrol import HttpResponseFormat, HttpStreamFormat  # noqa: E402
+from django_grip import GripData, publish, set_hold_longpoll, set_hold_stream, websocket_only  # noqa: E402
+from gripcontrol import HttpResponseFormat, HttpStreamFormat, WebSocketMessageFormat  # noqa: E402
+
+from tests.interop.conversation import Context, converse  # noqa: E402
 
 
 class GripRequest(Protocol):
@@ -36,6 +38,7 @@ class GripRequest(Protocol):
 
     body: bytes
     grip: GripData
+    wscontext: Context
 
 
 def whoami(request: GripRequest) -> HttpResponse:
@@ -69,6 +72,35 @@ def publish_both(request: GripRequest, channel: str) -> HttpResponse:
     return JsonResponse({"ok": True})
 
 
+@websocket_only  # type: ignore[untyped-decorator]
+def socket(request: GripRequest, channel: str) -> None:
+    def say(text: str) -> None:
+        publish(channel, WebSocketMessageFormat(text), blocking=True)
+
+    converse(request.wscontext, channel, signed=request.grip.signed, publish=say)
+
+
+@websocket_only  # type: ignore[untyped-decorator]
+def socket_refused(request: GripRequest, channel: str) -> HttpResponse:
+    return HttpResponse(f"not on {channel}\n", status=403, content_type="text/plain", headers={"X-By": "Django"})
+
+
+def publish_message(request: GripRequest, channel: str) -> HttpResponse:
+    publish(channel, WebSocketMessageFormat(request.body), blocking=True)
+    return JsonResponse({"ok": True})
+
+
+def publish_binary(request: GripRequest, channel: str) -> HttpResponse:
+    publish(channel, WebSocketMessageFormat(bytes.fromhex(request.body.decode()), binary=True), blocking=True)
+    return JsonResponse({"ok": True})
+
+
+def publish_leave(request: GripRequest, channel: str) -> HttpResponse:
+    code = int(request.body) if request.body else None
+    publish(channel, WebSocketMessageFormat(action="close", code=code), blocking=True)
+    return JsonResponse({"ok": True})
+
+
 urlpatterns = [
     path("whoami", whoami),
     path("stream/<channel>", stream),
@@ -76,6 +108,11 @@ urlpatterns = [
     path("poll/<channel>", poll),
     path("unchanged/<channel>", unchanged),
     path("publish/both/<channel>", publish_both),
+    path("socket/<channel>", socket),
+    path("socket/<channel>/refused", socket_refused),
+    path("publish/message/<channel>", publish_message),
+    path("publish/binary/<channel>", publish_binary),
+    path("publish/leave/<channel>", publish_leave),
 ]
 
 if __name__ == "__main__":

@@ -7,11 +7,22 @@ read off the tests that use it.
 from __future__ import annotations
 
 import os
+import struct
 
 import gripcontrol
 from flask import Flask, Response, jsonify, request
-from gripcontrol import Channel, GripPubControl, HttpResponseFormat, HttpStreamFormat
+from gripcontrol import (
+    Channel,
+    GripPubControl,
+    HttpResponseFormat,
+    HttpStreamFormat,
+    WebSocketContext,
+    WebSocketEvent,
+    WebSocketMessageFormat,
+)
 from pubcontrol import Item
+
+from tests.interop.conversation import converse
 
 GRIP = gripcontrol.parse_grip_uri(os.environ["GRIP_URL"])
 
@@ -33,6 +44,24 @@ PAGE = """<!doctype html>
 </script>
 """
 
+SOCKET_PAGE = """<!doctype html>
+<title>Live</title>
+<ul id="log"></ul>
+<script>
+  const socket = new WebSocket(`${location.origin.replace("http", "ws")}/socket/%s`);
+  const show = (text) => {
+    const line = document.createElement("li");
+    line.textContent = text;
+    document.getElementById("log").append(line);
+  };
+  socket.onmessage = ({ data }) => {
+    show(data);
+    if (data === "opened") socket.send("echo ✓");
+  };
+  socket.onclose = ({ code, reason, wasClean }) => show(`closed ${code} ${reason} ${wasClean}`);
+</script>
+"""
+
 
 def held(mode: str, channel: str, body: str, content_type: str = "text/plain") -> Response:
     """Ask for a hold by headers."""
@@ -42,11 +71,16 @@ def held(mode: str, channel: str, body: str, content_type: str = "text/plain") -
     return response
 
 
+def is_signed() -> bool:
+    token = request.headers.get("Grip-Sig", "")
+    return bool(gripcontrol.validate_sig(token, GRIP["verify_key"], GRIP["verify_iss"]))
+
+
 @app.get("/whoami")
 def whoami() -> Response:
     token = request.headers.get("Grip-Sig", "")
     return jsonify(
-        signed=gripcontrol.validate_sig(token, GRIP["verify_key"], GRIP["verify_iss"]),
+        signed=is_signed(),
         signed_with_another_key=gripcontrol.validate_sig(token, "another", GRIP["verify_iss"]),
         features=request.headers.get("Grip-Feature", "").split(", "),
     )
@@ -86,6 +120,82 @@ def events(channel: str) -> Response:
 @app.get("/page/<channel>")
 def page(channel: str) -> str:
     return PAGE % channel
+
+
+@app.post("/socket/<channel>")
+def socket(channel: str) -> Response:
+    """What a framework's middleware would do: events in, and out again."""
+    meta = {name[5:].lower(): value for name, value in request.headers if name.startswith("Meta-")}
+    events = gripcontrol.decode_websocket_events(request.get_data())
+    context = WebSocketContext(request.headers["Connection-Id"], meta, events)
+    converse(context, channel, signed=is_signed(), publish=lambda text: send(channel, WebSocketMessageFormat(text)))
+    return answer(context)
+
+
+@app.post("/socket/<channel>/of-alice")
+def socket_of_alice(channel: str) -> Response:
+    """Control messages that WebSocketContext has no method for, by `websocket_control_message`."""
+    events = gripcontrol.decode_websocket_events(request.get_data())
+    context = WebSocketContext(request.headers["Connection-Id"], {}, events)
+    if context.is_opening():
+        context.accept()
+        for kind, fields in (
+            ("set-meta", {"name": "user", "value": "alice"}),
+            ("subscribe", {"channel": channel, "filters": ["skip-users"]}),
+            ("keep-alive", {"timeout": 1, "content": "still here"}),
+        ):
+            context.send_control(gripcontrol.websocket_control_message(kind, fields))
+    return answer(context, protocol=request.headers.get("Sec-WebSocket-Protocol", "").rpartition(",")[2].strip())
+
+
+@app.post("/socket/<channel>/refused")
+def socket_refused(channel: str) -> Response:
+    return Response(f"not on {channel}\n", status=403, content_type="text/plain", headers={"X-By": "Flask"})
+
+
+def answer(context: WebSocketContext, protocol: str = "") -> Response:
+    events = [*context.out_events]
+    headers = {f"Set-Meta-{name}": value for name, value in context.meta.items() if name not in context.orig_meta}
+    if context.accepted:
+        events.insert(0, WebSocketEvent("OPEN"))
+        headers["Sec-WebSocket-Extensions"] = "grip"
+    if context.closed:
+        events.append(WebSocketEvent("CLOSE", struct.pack(">H", context.out_close_code)))
+    if protocol:
+        headers["Sec-WebSocket-Protocol"] = protocol
+    body = gripcontrol.encode_websocket_events(events)
+    return Response(body, content_type="application/websocket-events", headers=headers)
+
+
+def send(channel: str, message: WebSocketMessageFormat, meta: dict[str, str] | None = None) -> Response:
+    publisher.publish(channel, Item(message, meta=meta or {}), blocking=True)
+    return jsonify(ok=True)
+
+
+@app.post("/publish/message/<channel>")
+def publish_message(channel: str) -> Response:
+    return send(channel, WebSocketMessageFormat(request.get_data()))
+
+
+@app.post("/publish/message-not-to-alice/<channel>")
+def publish_message_not_to_alice(channel: str) -> Response:
+    return send(channel, WebSocketMessageFormat(request.get_data()), {"skip_users": "alice"})
+
+
+@app.post("/publish/binary/<channel>")
+def publish_binary(channel: str) -> Response:
+    return send(channel, WebSocketMessageFormat(bytes.fromhex(request.get_data(as_text=True)), binary=True))
+
+
+@app.post("/publish/leave/<channel>")
+def publish_leave(channel: str) -> Response:
+    code = request.get_data(as_text=True)
+    return send(channel, WebSocketMessageFormat(action="close", code=int(code) if code else None, reason="published"))
+
+
+@app.get("/socket-page/<channel>")
+def socket_page(channel: str) -> str:
+    return SOCKET_PAGE % channel
 
 
 @app.post("/publish/stream/<channel>")

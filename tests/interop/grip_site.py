@@ -35,11 +35,16 @@ class Site:
     backend_url: str
     """Around the proxy."""
     publish_url: str
+    backend: Program
     _session: requests.Session = field(repr=False)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> requests.Response:
         """Ask through the proxy."""
         return self._session.get(self.url + path, headers=headers, timeout=TIMEOUT)
+
+    def socket_url(self, path: str) -> str:
+        """Return where a WebSocket is, through the proxy."""
+        return self.url.replace("http", "ws", 1) + path
 
     def ask_backend(self, path: str, headers: Mapping[str, str] | None = None) -> requests.Response:
         """Ask the backend itself."""
@@ -117,17 +122,21 @@ class Held:
 
 
 @contextmanager
-def site(name: str, command: Callable[[int], list[str]], settings: Sequence[str] = ()) -> Generator[Site]:
+def site(
+    name: str, command: Callable[[int], list[str]], settings: Sequence[str] = (), *, over_http: bool = True
+) -> Generator[Site]:
     """Start a backend and Holdfast before it.
 
     `command` makes the backend's command from its port; `settings` are Holdfast's, as `section.key=value`. The backend
-    finds in its environment PORT, GRIP_URL with the keys, and PUBLISH (host:port).
+    finds in its environment PORT, GRIP_URL with the keys, and PUBLISH (host:port). Unless it speaks WebSocket itself,
+    it gets WebSockets `over_http`.
     """
     listen, publish, backend = free_ports(3)
     env = {"PORT": str(backend), "GRIP_URL": grip_url(publish), "PUBLISH": f"{LOOPBACK}:{publish}"}
+    target = f"{LOOPBACK}:{backend}{',over_http' if over_http else ''}"
     with (
-        Program(name, command(backend), env=env) as backend_program,
-        start_holdfast(listen, publish, backend, settings) as holdfast,
+        Program(name, command(backend), env=env | {"PYTHONPATH": str(_ROOT)}) as backend_program,
+        start_holdfast(listen, publish, target, settings) as holdfast,
         _client() as session,
     ):
         backend_program.await_port(backend)
@@ -137,6 +146,7 @@ def site(name: str, command: Callable[[int], list[str]], settings: Sequence[str]
             url=f"http://{LOOPBACK}:{listen}",
             backend_url=f"http://{LOOPBACK}:{backend}",
             publish_url=f"http://{LOOPBACK}:{publish}",
+            backend=backend_program,
             _session=session,
         )
     assert "Traceback" not in holdfast.output, holdfast.output
@@ -148,11 +158,11 @@ def grip_url(publish: int) -> str:
     return f"http://{LOOPBACK}:{publish}/?{urlencode(parameters, quote_via=quote)}"
 
 
-def start_holdfast(listen: int, publish: int, backend: int, settings: Sequence[str]) -> Program:
-    """Start Holdfast from this checkout, in front of one backend."""
+def start_holdfast(listen: int, publish: int, target: str, settings: Sequence[str]) -> Program:
+    """Start Holdfast from this checkout, in front of one target."""
     command = [sys.executable, "-m", "proxy", "run", "--config", os.devnull]
     command += ["--listen", f"{LOOPBACK}:{listen}", "--publish", f"{LOOPBACK}:{publish}"]
-    command += ["--route", f"* {LOOPBACK}:{backend}"]
+    command += ["--route", f"* {target}"]
     for setting in [f"proxy.sig_key={SIG_KEY}", *settings]:
         command += ["--set", setting]
     return Program("holdfast", command, env={"PYTHONPATH": str(_ROOT)})

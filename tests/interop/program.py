@@ -37,15 +37,20 @@ _LOG.setLevel(logging.INFO)
 
 
 class Program:
-    """A subprocess in a group of its own. Use as a context manager: leaving ends the whole group."""
+    """A subprocess in a group of its own. Use as a context manager: leaving ends the whole group.
 
-    def __init__(self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+    One that `listens` has a pipe for its standard input, into which `say` writes; the others have none.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, listens: bool = False
+    ) -> None:
         self.name = name
         self._output: list[str] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if listens else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=_environment(env or {}),
@@ -64,9 +69,15 @@ class Program:
         try:
             self._process.wait(STOP_LIMIT)
         except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self._process.wait(STOP_LIMIT)
+            self.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._reader.join(STOP_LIMIT)
+
+    def kill(self) -> None:
+        """End it without giving it a say."""
+        self._signal(signal.SIGKILL)
+        self._process.wait(STOP_LIMIT)
 
     @property
     def output(self) -> str:
@@ -91,6 +102,18 @@ class Program:
         if line is None:
             self._fail("ended without a further line")
         return line
+
+    def await_line(self, part: str) -> str:
+        """Return the next line that has `part` in it; those before it are passed over."""
+        while part not in (line := self.line()):
+            pass
+        return line
+
+    def say(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
 
     def await_end(self) -> int:
         """Return its exit status."""

@@ -1,4 +1,4 @@
-"""The demo's page in a real browser: what its user types comes back by both ways, and a lost connection comes back."""
+"""The demo's page in a real browser: what its user sends comes by all ways, and lost connections come back."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.interop.program import LOOPBACK, NODE_FOLDER, Program, free_ports, in
 _ROOT = Path(__file__).parents[2]
 
 
-def test_a_message_shows_up_in_both_panels_and_the_page_comes_back_after_a_restart(tmp_path: Path) -> None:
+def test_a_message_shows_up_in_all_panels_and_the_page_comes_back_after_a_restart(tmp_path: Path) -> None:
     listen, publish = free_ports(2)
     url = f"http://{LOOPBACK}:{listen}"
-    sent = ["grüße ✓", '<img src="" onerror="alert(1)">']
+    sent = ["grüße ✓", '<img src="" onerror="alert(1)">', "<b>by a request</b>", "by WebSocket ✓"]
     command = [node(), str(NODE_FOLDER / "demo_page.mjs"), url, installed("chromium", "Debian's chromium")]
     with ExitStack() as stack:
         with start_demo(listen, publish) as demo:

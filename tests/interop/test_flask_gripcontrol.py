@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
 from tests.interop.grip_site import Site
 
@@ -122,3 +125,32 @@ def test_a_refused_item_tells_the_publishers_callback_why(flask_site: Site, chan
     [(accepted, reason)] = flask_site.publish(f"refused/{channel}")["outcomes"]
     assert accepted is False
     assert "received failed status code 400 with message: Invalid format:" in reason
+
+
+# -- WebSockets, beside what test_websocket_over_http.py asks of all backends ---------------------------------------
+
+
+async def test_control_messages_set_meta_filters_and_a_keep_alive(flask_site: Site, channel: str) -> None:
+    async with (
+        connect(flask_site.socket_url(f"/socket/{channel}/of-alice"), proxy=None) as alice,
+        connect(flask_site.socket_url(f"/socket/{channel}"), proxy=None) as somebody,
+    ):
+        assert await somebody.recv() == "opened"
+        flask_site.publish(f"message-not-to-alice/{channel}", "not to alice")
+        flask_site.publish(f"message/{channel}", "to all")
+        assert [await somebody.recv(), await somebody.recv()] == ["not to alice", "to all"]
+        assert [await alice.recv(), await alice.recv()] == ["to all", "still here"]
+
+
+@pytest.mark.parametrize("offered", [["v2.chat", "v1.chat"], ["v1.chat"]])
+async def test_the_backend_chooses_the_subprotocol(flask_site: Site, channel: str, offered: list[Subprotocol]) -> None:
+    url = flask_site.socket_url(f"/socket/{channel}/of-alice")
+    async with connect(url, proxy=None, subprotocols=offered) as socket:
+        assert socket.subprotocol == "v1.chat"
+
+
+async def test_a_websocket_around_the_proxy_is_none(flask_site: Site, channel: str) -> None:
+    url = f"{flask_site.backend_url}/socket/{channel}".replace("http", "ws", 1)
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url, proxy=None)
+    assert refused.value.response.status_code == 405

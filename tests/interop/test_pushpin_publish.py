@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.interop.grip_site import Site
 from tests.interop.program import Program, installed
@@ -59,3 +60,14 @@ def test_its_close_ends_a_stream(flask_site: Site, channel: str, pushpin_publish
         stream.expect("opened\n")
         pushpin_publish("--close", channel)
         stream.expect_end()
+
+
+async def test_its_content_goes_to_a_websocket_too(flask_site: Site, channel: str, pushpin_publish: Publish) -> None:
+    async with connect(flask_site.socket_url(f"/socket/{channel}"), proxy=None) as socket:
+        assert await socket.recv() == "opened"
+        pushpin_publish(channel, "grüße ✓")
+        pushpin_publish("--id", "only-once", channel, "once")
+        pushpin_publish("--id", "only-once", channel, "once")
+        pushpin_publish("--close", channel)
+        assert [message async for message in socket] == ["grüße ✓", "once"]
+        assert socket.close_code == 1000

@@ -1,7 +1,8 @@
 // Visits the demo's page in a real browser, as its user does:
 //   node demo_page.mjs URL CHROMIUM SCREENSHOT SENT... -- RECEIVED
-// Types and sends each text of SENT, waits for it in both panels, prints it; then waits until the page has lost its
-// connection and prints `reconnecting`, until it is live again and prints `live`, and waits for RECEIVED.
+// Types and sends each text of SENT, every second one by WebSocket, waits for it in all panels, prints it; then waits
+// until the page has lost its connections and prints `reconnecting`, until it is live again and prints `live`, and waits
+// for RECEIVED.
 // When something does not come, the page goes to SCREENSHOT and the exit status is 1.
 
 import { chromium } from 'playwright-core';
@@ -23,21 +24,21 @@ try {
   page.on('pageerror', (error) => say(`page error: ${error.message}`));
   page.on('dialog', (dialog) => say(`a message ran as a script: ${dialog.message()}`));
 
-  const inBothPanels = async (find) => {
-    for (const name of ['Event stream', 'Long poll']) {
+  const inAllPanels = async (find) => {
+    for (const name of ['Event stream', 'Long poll', 'WebSocket']) {
       await find(page.getByRole('region', { name })).waitFor();
     }
   };
-  const states = (state) => inBothPanels((panel) => panel.getByText(state, { exact: true }));
-  const messages = (text) => inBothPanels((panel) => panel.getByRole('listitem').getByText(text, { exact: true }));
+  const states = (state) => inAllPanels((panel) => panel.getByText(state, { exact: true }));
+  const messages = (text) => inAllPanels((panel) => panel.getByRole('listitem').getByText(text, { exact: true }));
 
   try {
     await page.goto(url);
     await states('live');
     say('live');
-    for (const text of sent) {
+    for (const [index, text] of sent.entries()) {
       await page.getByLabel('Message to everybody').fill(text);
-      await page.getByRole('button', { name: 'Send', exact: true }).click();
+      await page.getByRole('button', { name: ['Send', 'Send by WebSocket'][index % 2], exact: true }).click();
       await messages(text);
       say(text);
     }
