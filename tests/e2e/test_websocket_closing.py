@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from websockets.frames import Close, Frame, Opcode
@@ -199,7 +200,7 @@ async def test_a_request_that_may_have_arrived_is_not_sent_again(app: AppProcess
     ids=["no code", "code", "a code that may not be sent"],
 )
 async def test_a_publisher_closes(
-    app: AppProcess, backend: ScriptedBackend, fields: dict[str, object], seen: Close
+    app: AppProcess, backend: ScriptedBackend, fields: dict[str, Any], seen: Close
 ) -> None:
     """W26: the backend hears a CLOSE without a code."""
     path = f"/w26/{fields.get('code')}"
