@@ -110,8 +110,7 @@ class FramedSession(OpenEndedSession):
     def attach(self, kept: bytes, *, is_behind: bool) -> None:
         """Take over the transport, and take the frames that have come already."""
         super().attach(b"", is_behind=is_behind)
-        if not self.is_close_sent:
-            self.start_timers(self.site.clock.now())
+        self.start_timers(self.site.clock.now())
         if kept:
             self.data_received(kept)
 
@@ -141,6 +140,12 @@ class FramedSession(OpenEndedSession):
         super().connection_lost(exc)
         if self._client_close is None or not self.is_close_sent:
             self.on_gone()
+
+    def leave(self) -> None:
+        """Come off every channel and out of the timer wheel; behind a close frame nothing is written any more."""
+        super().leave()
+        if self.is_close_sent:
+            self.write = discard
 
     def pause_reading(self) -> None:
         """Read no more from the client: there is enough to do."""
@@ -188,9 +193,8 @@ class FramedSession(OpenEndedSession):
         self._forget_waiting()
         sent = sendable_close(self._close_later or reason)
         self.transport.write(encode_close(CloseReason(code=NORMAL) if sent.code is None else sent))
-        self.leave()
         self.is_close_sent = self.is_ended = True
-        self.write = discard
+        self.leave()
         if self._client_close is None:
             self._await_close()
         else:

@@ -178,6 +178,8 @@ class OpenEndedSession(Session):
 
     def look_at_outbox(self) -> None:
         """Start the grace of a client that has fallen too far behind, or cut it."""
+        if self.transport.is_closing():
+            return  # it has been cut already, by the very write that has one look
         size = self.transport.get_write_buffer_size()
         limit = self.site.settings.outbox_limit
         if size > BEHIND_LIMIT * limit:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
 
 from tests.handlers.room import Room
@@ -14,3 +16,12 @@ async def room() -> AsyncIterator[Room]:
     """A room with small bounds, on a clock that the test turns; its clients are connected by real sockets."""
     async with Room() as room:
         yield room
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Have nothing collected that is held by a circle of its own."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

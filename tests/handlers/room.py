@@ -1,35 +1,46 @@
 """The room as the composition root builds it, less the doors: an edge, a wheel, and sessions on real connections.
 
-The transports are those of the running loop, with a `RawClient` at the other end. Of the clients' door there is only
-the record of what it was given.
+The transports are those of the running loop, with a `RawClient` or `WsClient` at the other end. Of the clients' door,
+and of the links to backends, there is only the record of what they were told.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self, cast
+from typing import Self, TypeVar
+
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 from handlers.counters import Counters
 from handlers.edge import Edge
 from handlers.protocol.answers import Answer, AnswerForm
 from handlers.protocol.http1 import Headers
 from handlers.protocol.instruct import KeepAlive
-from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item
+from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
 from handlers.protocol.names import Channel
 from handlers.protocol.subscribing import Subscription
+from handlers.protocol.ws_deflate import WINDOW_BITS, Deflate
+from handlers.protocol.ws_grip import GripReader
 from handlers.response import ResponseSession
-from handlers.session import Site
-from handlers.settings import HoldSettings
+from handlers.session import NO_META, Site
+from handlers.settings import HoldSettings, WebSocketSettings
 from handlers.stream import StreamSession
 from handlers.timers import TimerWheel
+from handlers.websocket import WebSocketSession, WebSocketSite
+from handlers.websocket_control import Controls
+from tests.handlers.recording import RecordingDoor, RecordingLink, Spectator
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
+from tests.support.websocket import WsClient
+
+C = TypeVar("C", bound=RawClient)
 
 OUTBOX = 65_536
 KEPT = 1_000
+CONTROL_LIMIT = 10_000
 SLOW_BUFFER = 4_096
 """What the kernel takes, at either end, for a client that is made slow."""
 
@@ -38,53 +49,10 @@ TIMEOUT_ANSWER = Answer(status=200, reason=b"OK", headers=((b"X-Held", b"yes"),)
 TIMEOUT_BYTES = b"HTTP/1.1 200 OK\r\nX-Held: yes\r\nContent-Length: 8\r\n\r\ntimeout\n"
 
 
-class Spectator(asyncio.Protocol):
-    """The protocol of a transport that nobody holds; it knows when the transport is closed."""
-
-    def __init__(self) -> None:
-        self.lost = asyncio.Event()
-        self.made: asyncio.Future[asyncio.Transport] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's are not subclasses of asyncio's.
-        self.made.set_result(cast("asyncio.Transport", transport))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost.set()
-
-
-@dataclass(slots=True)
-class RecordingDoor:
-    """The clients' door: notes what it is given, and leaves it lying there."""
-
-    taken: list[tuple[asyncio.Transport, bytes, bool]] = field(default_factory=list)
-    retried: list[tuple[asyncio.Transport, bytes, object, bool]] = field(default_factory=list)
-    closed: list[asyncio.Transport] = field(default_factory=list)
-    is_told: asyncio.Event = field(default_factory=asyncio.Event)
-    fault: Exception | None = None
-    """What the next connection that is given back runs into."""
-
-    def take_back(self, transport: asyncio.Transport, kept: bytes, *, is_behind: bool) -> None:
-        fault, self.fault = self.fault, None
-        if fault is not None:
-            raise fault
-        transport.set_protocol(Spectator())
-        self.taken.append((transport, kept, is_behind))
-
-    def retry(self, transport: asyncio.Transport, kept: bytes, request: object, *, is_behind: bool) -> None:
-        transport.set_protocol(Spectator())
-        self.retried.append((transport, kept, request, is_behind))
-
-    def gone(self, transport: asyncio.Transport) -> None:
-        self.closed.append(transport)
-        self.is_told.set()
-
-
 class Room:
     """Use as `async with Room() as room`; every connection made in it is closed at the end."""
 
-    def __init__(self, settings: HoldSettings | None = None) -> None:
-
+    def __init__(self, settings: HoldSettings | None = None, websocket: WebSocketSettings | None = None) -> None:
         self.clock = ManualClock()
         self.counters = Counters()
         self.door = RecordingDoor()
@@ -101,6 +69,9 @@ class Room:
             settings=self.settings,
             random=lambda: self.jitter,
         )
+        limits = websocket or WebSocketSettings()
+        self.controls = Controls(edge=self.edge, counters=self.counters, hold=self.settings, websocket=limits)
+        self.websockets = WebSocketSite(settings=limits, controls=self.controls)
         self._accepted: asyncio.Queue[Spectator] = asyncio.Queue()
         self._clients: list[RawClient] = []
         self._transports: list[asyncio.Transport] = []
@@ -124,9 +95,12 @@ class Room:
 
     async def connect(self, *, is_slow: bool = False) -> tuple[RawClient, asyncio.Transport]:
         """Connect a client. For one that is slow the kernel takes next to nothing at either end."""
+        return await self._connect(RawClient, is_slow=is_slow)
+
+    async def _connect(self, kind: type[C], *, is_slow: bool) -> tuple[C, asyncio.Transport]:
         assert self._server is not None
         address: tuple[str, int] = self._server.sockets[0].getsockname()[:2]
-        client = await RawClient.connect(address, receive_buffer=SLOW_BUFFER if is_slow else None)
+        client = await kind.connect(address, receive_buffer=SLOW_BUFFER if is_slow else None)
         self._clients.append(client)
         transport = await (await self._accepted.get()).made
         self._transports.append(transport)
@@ -144,6 +118,8 @@ class Room:
         is_slow: bool = False,
         keep_alive: KeepAlive | None = None,
         kept: bytes = b"",
+        meta: Mapping[str, str] = NO_META,
+        prefix: str = "",
         reusable: bool = True,
     ) -> tuple[RawClient, StreamSession]:
         """Hold a stream on `channels`."""
@@ -157,6 +133,8 @@ class Room:
             chunked=chunked,
             debug=debug,
             keep_alive=keep_alive,
+            meta=meta,
+            prefix=prefix,
         )
         self.edge.join(session)
         if is_attached:
@@ -171,6 +149,8 @@ class Room:
         form: AnswerForm = FORM,
         is_slow: bool = False,
         kept: bytes = b"",
+        meta: Mapping[str, str] = NO_META,
+        prefix: str = "",
         seconds: float = 55,
     ) -> tuple[RawClient, ResponseSession]:
         """Hold a long poll on `channels`."""
@@ -184,10 +164,53 @@ class Room:
             answer=answer,
             timeout=seconds,
             request=b"the request",
+            meta=meta,
+            prefix=prefix,
         )
         self.edge.join(session)
         session.attach(kept, is_behind=False)
         return client, session
+
+    async def websocket(
+        self,
+        *channels: str,
+        filters: tuple[str, ...] = (),
+        grip: bytes | None = None,
+        implicit: tuple[str, ...] = (),
+        is_attached: bool = True,
+        is_deflated: bool = False,
+        is_slow: bool = False,
+        kept: bytes = b"",
+        kind: type[WebSocketSession] = WebSocketSession,
+        message_limit: int | None = None,
+        meta: Mapping[str, str] = NO_META,
+        prefix: str = "",
+    ) -> tuple[WsClient, WebSocketSession, RecordingLink]:
+        """Hold a WebSocket on `channels`; its backend speaks GRIP with `grip` for the prefix of its messages."""
+        client, transport = await self._connect(WsClient, is_slow=is_slow)
+        if is_deflated:
+            client.extensions = (PerMessageDeflate(True, True, WINDOW_BITS, 15),)
+        link = RecordingLink()
+        session = kind(
+            site=self.site,
+            websockets=self.websockets,
+            transport=transport,
+            link=link,
+            label=f"/socket of {client.local_port}",
+            implicit=tuple(map(Channel, implicit)),
+            prefix=prefix,
+            message_limit=message_limit,
+            deflate=Deflate() if is_deflated else None,
+            grip=None if grip is None else GripReader(grip, control_limit=CONTROL_LIMIT),
+        )
+        session.meta = meta
+        link.session = session
+        self.edge.join(session)
+        for subscription in subscriptions(channels, filters):
+            self.edge.subscribe(session, subscription)
+        if is_attached:
+            session.attach(kept, is_behind=False)
+        return client, session, link
 
     async def until_closed(self, transport: asyncio.Transport) -> None:
         """Wait until the door has been told that `transport` is closed."""
@@ -225,3 +248,21 @@ def response_item(
     """An item for long polls."""
     published = HttpResponseFormat(action=action, headers=headers, body=body, content_filters=filters)
     return Item(channel=Channel(channel), http_response=published)
+
+
+def message_item(
+    channel: str,
+    content: bytes = b"",
+    *,
+    action: Action = Action.SEND,
+    code: int | None = None,
+    filters: tuple[str, ...] | None = None,
+    kind: MessageKind = MessageKind.TEXT,
+    meta: Mapping[str, str] = NO_META,
+    reason: str = "",
+) -> Item:
+    """An item for WebSockets."""
+    published = WsMessageFormat(
+        action=action, kind=kind, content=content, code=code, reason=reason, content_filters=filters
+    )
+    return Item(channel=Channel(channel), meta=tuple(meta.items()), ws_message=published)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -15,7 +14,8 @@ from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat
 from handlers.protocol.names import Channel
 from handlers.stream import StreamSession
 from tests.conftest import chosen_loop
-from tests.handlers.room import OUTBOX, Room, Spectator, response_item, stream_item, subscriptions
+from tests.handlers.recording import Spectator
+from tests.handlers.room import OUTBOX, Room, response_item, stream_item, subscriptions
 from tests.support.client import RawClient
 
 ROOM = Channel("room")
@@ -307,15 +307,6 @@ async def test_nothing_is_kept_of_a_channel_that_nobody_is_on(room: Room) -> Non
     for session in (*held, *polls):
         session.leave()
     assert not room.edge._channels  # noqa: SLF001  # what is kept for nothing can't be seen outside
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Have nothing collected that is held by a circle of its own."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 async def gone(room: Room, client: RawClient, session: StreamSession) -> None:

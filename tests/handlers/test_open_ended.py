@@ -1,4 +1,4 @@
-"""A held stream whose client is slow: it has a grace, then it is cut, and nobody else notices."""
+"""An open-ended session, here a stream, whose client is slow: it has a grace, then is cut, and nobody else notices."""
 
 from __future__ import annotations
 
@@ -59,6 +59,26 @@ async def test_a_client_that_catches_up_in_its_grace_misses_nothing(room: Room) 
         room.clock.advance(10)
     assert session in room.edge.sessions
     assert room.counters.slow_clients == 0
+
+
+async def test_each_time_a_client_is_too_far_behind_it_has_its_whole_grace(room: Room) -> None:
+    """It was within bounds again when the first was over, though not so far that writing was resumed."""
+    client, session = await room.stream("room", is_slow=True)
+    count = fill(room, session)
+    while session.transport.get_write_buffer_size() > OUTBOX:
+        await client.read_exactly(len(FRAME))
+        count -= 1
+    assert session.is_behind
+    room.clock.advance(room.settings.slow_grace + LATE)
+    room.clock.advance(0.7 * room.settings.slow_grace)
+    for _ in range(20):
+        room.edge.deliver(stream_item("room", CONTENT))
+    assert session.transport.get_write_buffer_size() > OUTBOX
+    room.clock.advance(room.settings.slow_grace - 0.001)
+    assert session in room.edge.sessions
+    room.clock.advance(0.001 + LATE)
+    assert session not in room.edge.sessions
+    await client.until_cut()
 
 
 async def test_a_client_that_falls_far_behind_is_cut_at_once(room: Room) -> None:

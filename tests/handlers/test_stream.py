@@ -12,7 +12,8 @@ from handlers.protocol.instruct import KeepAlive
 from handlers.protocol.items import Action
 from handlers.stream import StreamSession
 from handlers.timers import NOWHERE
-from tests.handlers.room import OUTBOX, Room, Spectator, stream_item, subscriptions
+from tests.handlers.recording import Spectator
+from tests.handlers.room import OUTBOX, Room, stream_item, subscriptions
 
 BEAT = b"\n"
 CONTENT = b"x" * 4_000

@@ -54,7 +54,9 @@ class WsClient(RawClient):
 
     async def put(self, *frames: Frame) -> None:
         """Send frames, in one piece."""
-        await self.send(b"".join(frame.serialize(mask=not self.is_server, extensions=self.extensions) for frame in frames))
+        await self.send(
+            b"".join(frame.serialize(mask=not self.is_server, extensions=self.extensions) for frame in frames)
+        )
 
     async def put_close(self, code: int | None = None, reason: str = "") -> None:
         """Send a close frame."""
