@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from weakref import WeakSet
 
-from aiohttp import ClientConnectionError, ClientPayloadError, ClientTimeout, TCPConnector
+from aiohttp import ClientConnectionError, ClientPayloadError, ClientTimeout, ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
@@ -253,7 +253,8 @@ class BackendConnection:
         except HttpProcessingError as error:
             raise AnswerFailed(f"the backend's answer is not HTTP: {error.message}", is_stale=False) from error
         except (ClientConnectionError, OSError) as error:
-            raise AnswerFailed("the backend closed the connection", is_stale=self.is_reused) from error
+            is_stale = self.is_reused and not is_answering(error)
+            raise AnswerFailed("the backend closed the connection", is_stale=is_stale) from error
 
 
 class BackendAnswer:
@@ -292,6 +293,11 @@ class BackendAnswer:
         """Stop reading; the connection is closed unless the body had already come whole."""
         if self._is_switched or not self._payload.is_eof():
             self._connection.close()
+
+
+def is_answering(error: Exception) -> bool:
+    """Say whether the connection was lost within the head of an answer, of which aiohttp hands on what there is."""
+    return isinstance(error, ServerDisconnectedError) and isinstance(error.message, RawResponseMessage)
 
 
 def read_head(message: RawResponseMessage, *, may_switch: bool = False) -> AnswerHead:

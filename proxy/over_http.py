@@ -370,7 +370,7 @@ class OverHttpLink:
         for outcome in outcomes:
             if isinstance(outcome, FailOpening):
                 self._answer_opening(UpstreamError(status=502, detail=f"{self._target.name}: {outcome.reason}"))
-            elif session is not None:
+            elif session is not None and not session.transport.is_closing():
                 guarded(session, self._do_one, session, outcome)
 
     def _do_one(self, session: WebSocketSession, outcome: Outcome) -> None:

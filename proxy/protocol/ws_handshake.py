@@ -87,7 +87,8 @@ def upgrade_headers(headers: Headers, *, key: bytes, extension: bytes | None) ->
 def check_switch(headers: Headers, *, key: bytes, extensions: Collection[bytes]) -> None:
     """Check a backend's 101 against the handshake with `key`, which offered `extensions`. Raises SwitchError.
 
-    RFC 6455 section 4.1 has the client fail the connection for each of these.
+    RFC 6455 section 4.1 has the client fail the connection for each of these but the last: a 101 has no body (RFC 9110
+    section 15.2), and whoever takes the first frames for one loses them.
     """
     options = b",".join(header_values(headers, b"connection")).lower().split(b",")
     if b"upgrade" not in (option.strip() for option in options):
@@ -101,6 +102,9 @@ def check_switch(headers: Headers, *, key: bytes, extensions: Collection[bytes])
             name = extension.partition(b";")[0].strip()
             if name and name not in extensions:
                 raise SwitchError("an extension that was not offered")
+    lengths = header_values(headers, b"content-length")
+    if header_values(headers, b"transfer-encoding") or any(length.strip(b" \t0") for length in lengths):
+        raise SwitchError("a body")
 
 
 def accept_value(key: bytes) -> bytes:

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 from proxy.app import App
-from proxy.drain import ERRANDS_SECONDS
 from tests.support.answers import Answer
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
@@ -28,7 +27,8 @@ async def running(*routes: str, settings: Iterable[str] = ()) -> AsyncGenerator[
     finally:
         app.clients.cut_all()
         draining = asyncio.create_task(app.drain())
-        await advance(app, ERRANDS_SECONDS)  # a backend that does not answer is not waited for
+        while not draining.done():
+            await advance(app, 1)  # a backend that does not answer is not waited for
         await draining
 
 

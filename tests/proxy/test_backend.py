@@ -251,6 +251,17 @@ async def test_a_reused_connection_that_dies_under_the_request_is_stale(
     assert failure.value.is_stale
 
 
+async def test_a_reused_connection_that_dies_within_its_answer_is_not(
+    pool: BackendPool, backend: ScriptedBackend
+) -> None:
+    """The backend has had the request, so it must not get it twice."""
+    await fetch(pool, backend)
+    backend.default = answer(b"HTTP/1.1 200 OK\r\nContent-", Ending.CLOSE)
+    with pytest.raises(AnswerFailed) as failure:
+        await ask(pool, backend)
+    assert not failure.value.is_stale
+
+
 @pytest.mark.parametrize(
     ("host", "port"), [("127.0.0.1", closed_port()), ("no-such-host.invalid", 80), ("a" * 70, 80), ("a..b", 80)]
 )

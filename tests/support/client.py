@@ -17,8 +17,11 @@ from typing import Self
 
 from tests.support.http import Response, ResponseHead, parse_response_head
 from tests.support.patience import bounded
+from tests.support.turns import settle
 
 READ_SIZE = 1 << 16
+STUCK_AFTER = 100
+"""Refused writes, with the loop turned in between, after which nobody is taken to read."""
 
 
 class RawClient:
@@ -82,6 +85,22 @@ class RawClient:
         """Write `data`; that the peer closes before it has it all, having refused it, is no error."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             await self.send(data)
+
+    async def stuff(self, data: bytes, *, at_most: int) -> int:
+        """Write `data` over and over until nobody takes any more; return how many bytes were taken.
+
+        For an app in this process. More than `at_most` is a failure: somebody reads what nobody waits for.
+        """
+        taken = refused = 0
+        while refused < STUCK_AFTER:
+            try:
+                taken += self._socket.send(data[taken % len(data) :])
+                refused = 0
+            except BlockingIOError:
+                refused += 1
+                await settle()
+            assert taken <= at_most, f"{taken} bytes were taken"
+        return taken
 
     async def send_request(
         self,
