@@ -62,7 +62,7 @@ class Counters:
     kept_overflows: int = 0
     """Held connections closed because the client sent too much while held."""
     idle_closed: int = 0
-    """Streams closed after `hold.idle_timeout` without a byte."""
+    """Streams and WebSockets closed after `hold.idle_timeout` without a byte."""
     sessions_drained: int = 0
     """Held connections ended because the process was told to stop."""
     retries: int = 0

@@ -46,8 +46,8 @@ class HoldSettings:
     twice. 0 remembers nothing. 60 is what Pushpin ships."""
 
     idle_timeout: Seconds = 1800.0
-    """Seconds without a byte sent after which a held stream is closed; a long poll ends by its own timeout. 0 never
-    closes. 1800 is Pushpin's fixed limit."""
+    """Seconds without a byte sent after which a held stream is closed, and without one either way a WebSocket; a long
+    poll ends by its own timeout. 0 never closes. 1800 is Pushpin's fixed limit."""
 
     kernel_unsent_limit: Count = 131_072
     """Bytes not yet sent that the kernel may queue for a client (TCP_NOTSENT_LOWAT). 0 leaves the system's own limit,

@@ -72,7 +72,9 @@ class Drain:
             async with Deadline(self._clock, ERRANDS_SECONDS):
                 await self._errands.all_done()
         except TimeoutError:
-            log.warning("stopping: %d backends were not told, they took too long", len(self._errands))
+            untold = len(self._errands) + self._errands.unkept
+            self._counters.websocket_notices_lost += untold
+            log.warning("stopping: %d WebSockets' backends may not know of the end", untold)
         self._errands.cancel_all()
         await self._errands.all_done()
 

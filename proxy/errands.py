@@ -1,6 +1,7 @@
 """The tasks that the clients' door runs for connections it holds: requests that tell a backend of their events.
 
-They are owned here, so that none is lost to the garbage collector, and a process that stops can wait for them.
+They are owned here, so that none is lost to the garbage collector, and a process that stops can wait for them. What is
+to be told later, because a backend could not be reached, is a promise: waited for too.
 """
 
 from __future__ import annotations
@@ -18,10 +19,17 @@ class Errands:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self._promises: set[object] = set()
         self._idle = asyncio.Event()
+        self._is_over = False
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    @property
+    def unkept(self) -> int:
+        """How many backends are still to be told that a connection has ended."""
+        return len(self._promises)
 
     def start(self, errand: Coroutine[Any, Any, None], *, name: str) -> None:
         """Run `errand` in a task of its own."""
@@ -29,20 +37,36 @@ class Errands:
         self._tasks.add(task)
         task.add_done_callback(self._end)
 
+    def promise(self, by: object) -> None:
+        """Note that `by` has something to tell a backend before it is done with; after `cancel_all` it is too late."""
+        if not self._is_over:
+            self._promises.add(by)
+
+    def fulfil(self, by: object) -> None:
+        """Note that `by` has told it, or has given up; harmless when it has promised nothing."""
+        self._promises.discard(by)
+        self._look()
+
     async def all_done(self) -> None:
-        """Wait until no task runs."""
-        while self._tasks:
+        """Wait until no task runs, and nothing more is to be told."""
+        while self._tasks or self._promises:
             self._idle.clear()
             await self._idle.wait()
 
     def cancel_all(self) -> None:
-        """Cancel every task that runs."""
+        """Cancel every task that runs, and forget what is to be told."""
+        self._is_over = True
+        self._promises.clear()
         for task in self._tasks:
             task.cancel()
+        self._look()
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s failed", task.get_name(), exc_info=error)
-        if not self._tasks:
+        self._look()
+
+    def _look(self) -> None:
+        if not self._tasks and not self._promises:
             self._idle.set()

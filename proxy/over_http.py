@@ -43,6 +43,8 @@ from proxy.upstream import BackendRequest, Upstream
 
 log = logging.getLogger("holdfast.websocket")
 
+LAST_SECONDS = 60.0
+"""How long a backend may take to answer what it is told last: clients that come and go must not pile up requests."""
 REJECTION_LIMIT = 100_000
 """Bytes of the body with which a backend may refuse a WebSocket (reference 4.3)."""
 
@@ -219,6 +221,7 @@ class OverHttpLink:
     def _kick(self) -> None:
         if not self._is_running and not self._machine.is_ended:
             self._is_running = True
+            self._site.errands.fulfil(self)  # a task is waited for as well
             self._site.errands.start(self._run(), name=f"events of {self.label}")
         elif self._machine.is_ended:
             self._settle()
@@ -244,9 +247,12 @@ class OverHttpLink:
         if self._machine.is_ended:
             self.deadline = math.inf
             self._site.wheel.forget(self)
+            self._site.errands.fulfil(self)
             if not self._outcomes:  # else they are still to be done to it
                 self._session = None
         elif not self._is_running:
+            if not self._machine.is_open and not self._machine.is_opening:
+                self._site.errands.promise(self)
             # What is due but may not be asked yet would have the wheel come round at once, for ever.
             self.deadline = self._machine.deadline if self._may_ask else math.inf
             self._site.wheel.watch(self)
@@ -262,7 +268,7 @@ class OverHttpLink:
     async def _ask(self, request: EventsRequest) -> None:
         self._site.counters.websocket_requests += 1
         try:
-            outcomes = await self._exchange(request)
+            outcomes = await (self._exchange_last(request) if request.is_last else self._exchange(request))
         except (UpstreamError, AnswerTruncated) as error:
             outcomes = self._fail(request, error)
         except Exception:
@@ -299,6 +305,15 @@ class OverHttpLink:
             raise UpstreamError(status=504, detail=detail) from error
         finally:
             reached.answer.close()
+
+    async def _exchange_last(self, request: EventsRequest) -> tuple[Outcome, ...]:
+        """Send the last request. Nobody needs its answer, so a backend that hangs is not waited for as long."""
+        try:
+            async with Deadline(self._site.clock, LAST_SECONDS):
+                return await self._exchange(request)
+        except TimeoutError as error:
+            detail = f"{self._target.name}: no answer to the last events within {LAST_SECONDS:g} seconds"
+            raise UpstreamError(status=504, detail=detail) from error
 
     async def _read(self, answer: BackendAnswer) -> tuple[Outcome, ...]:
         if not is_events(answer.status, answer.headers):

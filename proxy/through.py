@@ -105,10 +105,11 @@ class ThroughLink(asyncio.Protocol):
         self._send_close(None)
 
     def client_gone(self) -> None:
-        """End the backend's connection the way the client's has: without a word."""
+        """End the backend's connection the way the client's has: without a word, but after the client's close."""
         self._let_go()
-        self._site.wheel.forget(self)
-        self._transport.abort()
+        if not self._is_close_sent:
+            self._site.wheel.forget(self)
+            self._transport.abort()
 
     def refresh(self) -> None:
         """Nobody is asked here (reference 4.7 is about requests)."""
@@ -146,8 +147,11 @@ class ThroughLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The backend's connection is closed."""
         self._site.wheel.forget(self)
-        if self._is_close_received:
-            self._let_go()
+        if self._is_close_received or self._is_close_sent:
+            # Whoever closed has been told, or hears now that a close was answered by hanging up.
+            session = self._let_go()
+            if session is not None:
+                guarded(session, session.echo)
         else:
             self._fail("the backend closed the connection without a close frame", None)
 

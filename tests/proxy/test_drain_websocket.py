@@ -98,7 +98,8 @@ async def test_a_backend_that_hangs_holds_nobody_up(
         assert not draining.done(), "it has a moment to answer"
         await advance(app, ERRANDS_SECONDS)
         await draining
-    assert "1 backends were not told" in caplog.text
+    assert "1 WebSockets' backends may not know of the end" in caplog.text
+    assert app.counters.websocket_notices_lost >= 1
     await backend.disconnected(1)
     await nothing_left(app)
 
@@ -126,6 +127,19 @@ async def test_nor_does_one_that_is_down(app: App, backend: ScriptedBackend) -> 
         client.close()
         await advance(app, ERRANDS_SECONDS)
         await draining
+
+
+async def test_one_that_comes_back_in_time_is_told(app: App, backend: ScriptedBackend) -> None:
+    async with over_http(app, backend, events(OPEN), events()) as client:
+        await backend.refuse()
+        client.close()
+        await until(lambda: app.counters.websocket_retries == 1)
+        await backend.listen()
+        draining = await begin(app)
+        await advance(app, 1.2)
+        await draining
+    assert bodies(backend)[-1] == b"DISCONNECT\r\n"
+    assert app.counters.websocket_notices_lost == 0
 
 
 async def test_nor_does_one_that_speaks_websocket_and_does_not_answer(app: App, sockets: WsBackend) -> None:

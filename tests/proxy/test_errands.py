@@ -123,3 +123,25 @@ async def test_a_fault_is_logged_under_its_name_and_touches_no_other(caplog: pyt
     assert record.getMessage() == "events of ws://a/b failed"
     assert record.exc_info is not None
     assert "this is wrong" in caplog.text
+
+
+async def test_a_promise_is_waited_for_until_it_is_kept() -> None:
+    errands = Errands()
+    errands.promise("a")
+    errands.promise("b")
+    waiting = asyncio.create_task(errands.all_done())
+    errands.fulfil("a")
+    errands.fulfil("never promised")
+    await settle()
+    assert (waiting.done(), errands.unkept) == (False, 1)
+    errands.fulfil("b")
+    await waiting
+
+
+async def test_when_all_is_called_off_nothing_more_can_be_promised() -> None:
+    errands = Errands()
+    errands.promise("a")
+    errands.cancel_all()
+    errands.promise("b")
+    await errands.all_done()
+    assert errands.unkept == 0

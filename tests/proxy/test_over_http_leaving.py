@@ -9,6 +9,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from proxy.app import App
+from proxy.over_http import LAST_SECONDS
 from tests.proxy.in_process import advance, gated, running
 from tests.proxy.sockets import bodies, nothing_left, over_http, running_tasks, until_told
 from tests.support.answers import Answer, text
@@ -192,6 +193,17 @@ async def test_one_that_does_not_come_back_is_given_up_and_counted(app: App, bac
     for number, seconds in enumerate((1, 2, 4, 8, 16), start=1):
         await until(lambda number=number: app.counters.websocket_retries == number and not app._errands)  # type: ignore[misc]  # noqa: SLF001
         await advance(app, seconds + 0.2)
+    await until(lambda: app.counters.websocket_notices_lost == 1)
+    await nothing_left(app)
+
+
+async def test_one_that_hangs_over_its_last_events_is_not_waited_for_as_long(
+    app: App, backend: ScriptedBackend
+) -> None:
+    async with over_http(app, backend, events(OPEN), gated(asyncio.Event(), events())):
+        pass
+    await until_told(backend, DISCONNECT)
+    await advance(app, LAST_SECONDS + 0.2)
     await until(lambda: app.counters.websocket_notices_lost == 1)
     await nothing_left(app)
 

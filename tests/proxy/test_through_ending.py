@@ -56,6 +56,27 @@ async def test_a_clients_close_goes_through_and_so_does_the_answer(
     await nothing_left(app)
 
 
+async def test_a_close_that_the_backend_answers_by_hanging_up_is_echoed(app: App, backend: WsBackend) -> None:
+    async with through(app, backend) as (client, peer):
+        await client.put_close(4001, "bye")
+        await peer.closed()
+        peer.close()
+        assert (await client.closed()).code == 4001
+        assert await client.until_closed() == b""
+    assert app.counters.websocket_backend_faults == 0
+    await nothing_left(app)
+
+
+async def test_a_close_reaches_the_backend_though_the_client_does_not_wait(app: App, backend: WsBackend) -> None:
+    async with through(app, backend) as (client, peer):
+        await client.put_close(4001, "bye")
+        client.close()
+        assert (await peer.closed()).code == 4001
+        await peer.put_close(4001)
+        peer.close()
+    await nothing_left(app)
+
+
 async def settled(peer: RawClient) -> bytes:
     await settle()
     return peer.pending()
