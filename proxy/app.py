@@ -30,6 +30,7 @@ from proxy.connection import ClientServer, ConnectionOptions
 from proxy.drain import Drain
 from proxy.errands import Errands
 from proxy.errors import SettingsError
+from proxy.events_sender import SenderSite
 from proxy.exchange import Exchange
 from proxy.front import Front
 from proxy.holding import Holding
@@ -198,7 +199,7 @@ class App:
         settings = self._settings.websocket
         controls = Controls(edge=self.edge, counters=self.counters, hold=self._settings.hold, websocket=settings)
         over_http = OverHttpSite(
-            upstream=self._upstream,
+            senders=SenderSite(upstream=self._upstream, clock=self.clock, events_limit=settings.events_limit),
             errands=self._errands,
             clock=self.clock,
             wheel=site.wheel,

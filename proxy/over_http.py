@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from handlers.counters import Counters
-from handlers.deadline import Deadline
 from handlers.protocol.answers import Answer
 from handlers.protocol.http1 import Headers
 from handlers.protocol.ws_frames import Frame, Opcode
@@ -21,32 +20,18 @@ from handlers.session import guarded
 from handlers.settings import WebSocketSettings
 from handlers.timers import NOWHERE, Clock, TimerWheel
 from handlers.websocket import WebSocketSession
-from proxy.backend import AnswerTruncated, BackendAnswer
+from proxy.backend import AnswerTruncated
 from proxy.errands import Errands
 from proxy.errors import UnreachableError, UpstreamError
+from proxy.events_sender import EventsSender, EventsTemplate, Refusal, SenderSite
 from proxy.over_http_outcome import carry_out
-from proxy.protocol.grip_sig import Signer
 from proxy.protocol.route import Target
 from proxy.protocol.ws_event_frames import message_event
 from proxy.protocol.ws_events import Event, EventsError
-from proxy.protocol.ws_exchange import (
-    EventsRequest,
-    FailOpening,
-    Opened,
-    Outcome,
-    parse_answer,
-)
+from proxy.protocol.ws_exchange import EventsRequest, FailOpening, Opened, Outcome
 from proxy.protocol.ws_over_http import OverHttp
-from proxy.protocol.ws_request import is_events, one_request_headers, pack_headers, unpack_headers
-from proxy.request_body import RequestBody
-from proxy.upstream import BackendRequest, Upstream
 
 log = logging.getLogger("holdfast.websocket")
-
-LAST_SECONDS = 60.0
-"""How long a backend may take to answer what it is told last: clients that come and go must not pile up requests."""
-REJECTION_LIMIT = 100_000
-"""Bytes of the body with which a backend may refuse a WebSocket (reference 4.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,33 +42,16 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """The backend does not. `answer` is for the client, with the backend's headers as they came."""
-
-    answer: Answer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OverHttpSite:
     """What all links over HTTP of a process share."""
 
-    upstream: Upstream
+    senders: SenderSite
     errands: Errands
     clock: Clock
     wheel: TimerWheel
     counters: Counters
     settings: WebSocketSettings
     random: Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventsTemplate:
-    """What all requests of a connection have in common. `headers` are without what differs from one to the next."""
-
-    path: bytes
-    host: bytes
-    headers: Headers
-    signer: Signer | None
 
 
 class OverHttpLink:
@@ -95,8 +63,6 @@ class OverHttpLink:
     __slots__ = (
         "_gathered",
         "_gathering",
-        "_headers",
-        "_host",
         "_is_behind",
         "_is_full",
         "_is_running",
@@ -104,11 +70,9 @@ class OverHttpLink:
         "_opening",
         "_opening_answer",
         "_outcomes",
-        "_path",
+        "_sender",
         "_session",
-        "_signer",
         "_site",
-        "_target",
         "deadline",
         "label",
         "tick",
@@ -116,14 +80,10 @@ class OverHttpLink:
 
     def __init__(self, *, site: OverHttpSite, template: EventsTemplate, target: Target, label: str) -> None:
         self._site = site
-        self._path = template.path
-        self._host = template.host
-        self._headers = pack_headers(template.headers)
-        self._signer = template.signer
-        self._target = target
+        self._sender = EventsSender(site=site.senders, template=template, target=target)
         self._machine = OverHttp(one_event=target.one_event, batch_limit=site.settings.message_limit)
         self._session: WebSocketSession | None = None
-        self._opening: asyncio.Future[Accepted | Rejected] | None = None
+        self._opening: asyncio.Future[Accepted | Answer] | None = None
         self._opening_answer: Headers = ()
         self._outcomes: tuple[Outcome, ...] = ()
         self._gathering: Opcode | None = None  # of the message that comes in fragments
@@ -135,8 +95,10 @@ class OverHttpLink:
 
     # -- for the door -------------------------------------------------------------------------------------------------
 
-    async def open(self) -> Accepted | Rejected:
-        """Ask the target to take the connection. Raises UnreachableError when nothing was sent, or UpstreamError.
+    async def open(self) -> Accepted | Answer:
+        """Ask the target to take the connection; return its refusal, with its headers as they came, when it does not.
+
+        Raises UnreachableError when nothing was sent, or UpstreamError.
 
         Cancelled, it sees to it that a backend that has accepted meanwhile is told that the client is gone.
         """
@@ -268,7 +230,7 @@ class OverHttpLink:
     async def _ask(self, request: EventsRequest) -> None:
         self._site.counters.websocket_requests += 1
         try:
-            outcomes = await (self._exchange_last(request) if request.is_last else self._exchange(request))
+            outcomes = await self._exchange(request)
         except (UpstreamError, AnswerTruncated) as error:
             outcomes = self._fail(request, error)
         except Exception:
@@ -285,64 +247,18 @@ class OverHttpLink:
 
     async def _exchange(self, request: EventsRequest) -> tuple[Outcome, ...]:
         """Send a request, and tell the machine what its answer says."""
-        grip_sig = self._signer.sign(int(self._site.clock.wall())) if self._signer else None
-        backend_request = BackendRequest(
-            method=b"POST",
-            path=self._path,
-            host=self._host,
-            headers=one_request_headers(unpack_headers(self._headers), request, grip_sig=grip_sig),
-            body=RequestBody.of(request.body),
-            may_repeat=True,
-        )
-        upstream = self._site.upstream
-        reached = await upstream.send((self._target,), backend_request)
-        limit = upstream.answer_limit(self._target)
+        is_opening = self._opening is not None
         try:
-            async with Deadline(self._site.clock, limit):
-                return await self._read(reached.answer)
-        except TimeoutError as error:
-            detail = f"{self._target.name}: no whole answer within {limit:g} seconds"
-            raise UpstreamError(status=504, detail=detail) from error
-        finally:
-            reached.answer.close()
-
-    async def _exchange_last(self, request: EventsRequest) -> tuple[Outcome, ...]:
-        """Send the last request. Nobody needs its answer, so a backend that hangs is not waited for as long."""
-        try:
-            async with Deadline(self._site.clock, LAST_SECONDS):
-                return await self._exchange(request)
-        except TimeoutError as error:
-            detail = f"{self._target.name}: no answer to the last events within {LAST_SECONDS:g} seconds"
-            raise UpstreamError(status=504, detail=detail) from error
-
-    async def _read(self, answer: BackendAnswer) -> tuple[Outcome, ...]:
-        if not is_events(answer.status, answer.headers):
-            if self._opening is not None:
-                await self._reject(answer)
-            return self._machine.rejected()
-        try:
-            parsed = parse_answer(answer.headers, await self._read_whole(answer, self._site.settings.events_limit))
+            found = await self._sender.send(request, wants_refusal=is_opening)
         except EventsError as error:
             return self._machine.malformed(error.reason)
-        if self._opening is not None:
-            self._opening_answer = answer.headers
-        return self._machine.answered(self._site.clock.now(), parsed)
-
-    async def _reject(self, answer: BackendAnswer) -> None:
-        try:
-            body = await self._read_whole(answer, REJECTION_LIMIT)
-        except EventsError as error:
-            raise UpstreamError(status=502, detail=f"{self._target.name}: {error.reason}") from error
-        rejected = Answer(status=answer.status, reason=answer.reason, headers=answer.headers, body=body)
-        self._answer_opening(Rejected(answer=rejected))
-
-    async def _read_whole(self, answer: BackendAnswer, limit: int) -> bytes:
-        body = bytearray()
-        while data := await answer.read():
-            body += data
-            if len(body) > limit:
-                raise EventsError(f"the answer is longer than {limit} bytes")
-        return bytes(body)
+        if isinstance(found, Refusal):
+            if found.answer is not None:
+                self._answer_opening(found.answer)
+            return self._machine.rejected()
+        if is_opening:
+            self._opening_answer = found.headers
+        return self._machine.answered(self._site.clock.now(), found.answer)
 
     def _fail(self, request: EventsRequest, error: UpstreamError | AnswerTruncated) -> tuple[Outcome, ...]:
         was_sent = not isinstance(error, UnreachableError)
@@ -360,7 +276,7 @@ class OverHttpLink:
             self._site.counters.websocket_retries += 1
         return outcomes
 
-    def _answer_opening(self, found: Accepted | Rejected | UpstreamError) -> None:
+    def _answer_opening(self, found: Accepted | Answer | UpstreamError) -> None:
         opening, self._opening = self._opening, None
         if opening is None or opening.done():
             return  # whoever waited has gone
@@ -384,7 +300,7 @@ class OverHttpLink:
         session = self._session
         for outcome in outcomes:
             if isinstance(outcome, FailOpening):
-                self._answer_opening(UpstreamError(status=502, detail=f"{self._target.name}: {outcome.reason}"))
+                self._answer_opening(UpstreamError(status=502, detail=f"{self._sender.target.name}: {outcome.reason}"))
             elif session is not None and not session.transport.is_closing():
                 guarded(session, self._do_one, session, outcome)
 

@@ -13,18 +13,20 @@ from dataclasses import dataclass, replace
 from websockets.utils import generate_key
 
 from handlers.edge import Edge
+from handlers.protocol.answers import Answer
 from handlers.protocol.http1 import Headers, header_values
 from handlers.protocol.names import Channel
-from handlers.protocol.ws_deflate import negotiate
+from handlers.protocol.ws_deflate import Deflate, negotiate
 from handlers.protocol.ws_grip import GripReader, parse_extension
 from handlers.session import Site
 from handlers.websocket import WebSocketSession, WebSocketSite
 from proxy.backend import AnswerTruncated, BackendAnswer
 from proxy.builtin_target import EchoLink, answer_test_socket
 from proxy.errors import UnreachableError, UpstreamError
+from proxy.events_sender import EventsTemplate
 from proxy.flow import Flow
 from proxy.outgoing import Outgoing
-from proxy.over_http import EventsTemplate, OverHttpLink, OverHttpSite, Rejected
+from proxy.over_http import OverHttpLink, OverHttpSite
 from proxy.protocol.headers import response_headers
 from proxy.protocol.route import Target
 from proxy.protocol.ws_handshake import (
@@ -130,10 +132,10 @@ class WebSockets:
             link.client_gone()
             raise
         flow.target, flow.is_over_http = target, True
-        if isinstance(opened, Rejected):
+        if isinstance(opened, Answer):
             link.client_gone()
-            headers = response_headers(opened.answer.headers, grip=flow.speaks_grip, keep_length=False)
-            flow.exchange.answer(replace(opened.answer, headers=rejection_headers(headers)))
+            headers = response_headers(opened.headers, grip=flow.speaks_grip, keep_length=False)
+            flow.exchange.answer(replace(opened, headers=rejection_headers(headers)))
             return
         limit = self._websockets.settings.message_limit
         self._hold(flow, key, Acceptance(headers=opened.headers, link=link, message_limit=limit))
@@ -181,45 +183,46 @@ class WebSockets:
 
     def _hold(self, flow: Flow, key: bytes, acceptance: Acceptance) -> None:
         """Accept the client and hold it. Nothing is awaited, so nothing published from here on is missed."""
-        link, exchange = acceptance.link, flow.exchange
-        settings = self._websockets.settings
-        taken_up = header_values(acceptance.headers, b"sec-websocket-extensions")
-        prefix = parse_extension(taken_up) if flow.speaks_grip else None
-        offers = header_values(exchange.head.headers, b"sec-websocket-extensions")
-        deflate = negotiate(offers) if settings.compression else None
+        link = acceptance.link
+        offers = header_values(flow.exchange.head.headers, b"sec-websocket-extensions")
+        deflate = negotiate(offers) if self._websockets.settings.compression else None
         try:
-            session = WebSocketSession(
-                site=self._site,
-                websockets=self._websockets,
-                transport=exchange.transport,
-                link=link,
-                label=flow.uri,
-                implicit=(flow.target.subs if flow.target else ()) + acceptance.subscriptions,
-                prefix=flow.route.prefix,
-                message_limit=acceptance.message_limit,
-                deflate=deflate,
-                grip=None if prefix is None else GripReader(prefix, control_limit=CONTROL_LIMIT),
-            )
+            session = self._make_session(flow, acceptance, deflate)
         except ConnectionError:
             link.client_gone()
             raise
         self._edge.join(session)
         link.adopt(session)
-        extensions = [] if deflate is None else [deflate.response]
-        if not flow.speaks_grip and self._offer(flow) is not None:
-            # Whoever asked for GRIP is told of that. Of another extension, a backend cannot know what was offered.
-            extensions.extend(value for value in taken_up if parse_extension((value,)) is not None)
         try:
-            exchange.switch(
-                encode_acceptance(
-                    key,
-                    accepted_headers(acceptance.headers, grip=flow.speaks_grip),
-                    extension=b", ".join(extensions) or None,
-                )
-            )
-            exchange.hand_over(session)
+            flow.exchange.switch(self._encode_acceptance(flow, key, acceptance, deflate))
+            flow.exchange.hand_over(session)
         except BaseException:
             session.leave()
             link.client_gone()
             raise
         link.begin()
+
+    def _make_session(self, flow: Flow, acceptance: Acceptance, deflate: Deflate | None) -> WebSocketSession:
+        taken_up = header_values(acceptance.headers, b"sec-websocket-extensions")
+        prefix = parse_extension(taken_up) if flow.speaks_grip else None
+        return WebSocketSession(
+            site=self._site,
+            websockets=self._websockets,
+            transport=flow.exchange.transport,
+            link=acceptance.link,
+            label=flow.uri,
+            implicit=(flow.target.subs if flow.target else ()) + acceptance.subscriptions,
+            prefix=flow.route.prefix,
+            message_limit=acceptance.message_limit,
+            deflate=deflate,
+            grip=None if prefix is None else GripReader(prefix, control_limit=CONTROL_LIMIT),
+        )
+
+    def _encode_acceptance(self, flow: Flow, key: bytes, acceptance: Acceptance, deflate: Deflate | None) -> bytes:
+        extensions = [] if deflate is None else [deflate.response]
+        if not flow.speaks_grip and self._offer(flow) is not None:
+            # Whoever asked for GRIP is told of that. Of another extension, a backend cannot know what was offered.
+            taken_up = header_values(acceptance.headers, b"sec-websocket-extensions")
+            extensions.extend(value for value in taken_up if parse_extension((value,)) is not None)
+        headers = accepted_headers(acceptance.headers, grip=flow.speaks_grip)
+        return encode_acceptance(key, headers, extension=b", ".join(extensions) or None)

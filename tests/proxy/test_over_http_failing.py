@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from proxy.app import App
-from proxy.over_http import REJECTION_LIMIT
+from proxy.events_sender import REFUSAL_LIMIT
 from tests.proxy.in_process import advance, running
 from tests.proxy.sockets import bodies, nothing_left, over_http, over_http_link_of, until_told
 from tests.support.answers import Answer, Ending, answer, close_without_answer, head, never, text
@@ -120,7 +120,7 @@ async def test_a_refusal_that_is_cut_is_502(app: App, client: WsClient, backend:
     assert refused.status == 502
 
 
-@pytest.mark.parametrize(("size", "status"), [(REJECTION_LIMIT, 403), (REJECTION_LIMIT + 1, 502)])
+@pytest.mark.parametrize(("size", "status"), [(REFUSAL_LIMIT, 403), (REFUSAL_LIMIT + 1, 502)])
 async def test_a_refusals_body_is_bounded(
     app: App, client: WsClient, backend: ScriptedBackend, size: int, status: int
 ) -> None:
@@ -221,7 +221,7 @@ async def test_a_fault_of_ours_is_logged_and_ends_that_connection_alone(
     app: App, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with over_http(app, backend, events(OPEN), events()) as client:
-        over_http_link_of(app)._headers = None  # type: ignore[assignment]  # noqa: SLF001
+        over_http_link_of(app)._sender._headers = None  # type: ignore[assignment]  # noqa: SLF001
         await client.say("x")
         assert (await client.closed()).code == 1011
         await client.put_close(1011)

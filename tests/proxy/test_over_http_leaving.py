@@ -9,7 +9,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from proxy.app import App
-from proxy.over_http import LAST_SECONDS
+from proxy.events_sender import LAST_SECONDS
 from tests.proxy.in_process import advance, gated, running
 from tests.proxy.sockets import bodies, nothing_left, over_http, running_tasks, until_told
 from tests.support.answers import Answer, text
