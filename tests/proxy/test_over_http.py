@@ -82,11 +82,12 @@ async def test_a_message_that_comes_while_an_answer_is_read_goes_with_the_next_r
 
 async def test_fragments_without_content_cost_nothing_however_many(app: App, backend: ScriptedBackend) -> None:
     async with over_http(app, backend) as client:
+        before = census("Frame")["Frame"]  # tests that are collected keep some
         await client.put(Frame(Opcode.TEXT, b"a", fin=False))
         await client.put(*(Frame(Opcode.CONT, b"", fin=False) for _ in range(5_000)))
         await client.put(Frame(Opcode.PING, b"seen"))
         assert (await client.frame()).opcode is Opcode.PONG
-        assert census("Frame")["Frame"] < 100
+        assert census("Frame")["Frame"] < before + 100
         await client.put(Frame(Opcode.CONT, b"z"))
         assert await client.heard() == "az"
 
