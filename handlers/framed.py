@@ -25,13 +25,16 @@ from handlers.protocol.ws_frames import (
     parse_close,
     sendable_close,
 )
-from handlers.session import Site
+from handlers.session import Site, guarded
 from handlers.settings import WebSocketSettings
 
 log = logging.getLogger("holdfast.websocket")
 
 NORMAL = 1000
 """The close code of an end that nobody gave a code (RFC 6455 section 7.4.1)."""
+
+FRAMES_A_TURN = 100
+"""Frames taken in one turn of the loop, which is half a millisecond of reading them."""
 
 RELAY_WATER = 65_536
 """Bytes waiting for the client from which on it counts as behind; long before it counts as slow."""
@@ -50,6 +53,8 @@ class FramedSession(OpenEndedSession):
         "_close_until",
         "_deflate",
         "_heard",
+        "_is_catching_up",
+        "_is_paused",
         "_is_refused",
         "_reader",
         "is_close_sent",
@@ -90,7 +95,7 @@ class FramedSession(OpenEndedSession):
             extensions=(deflate.extension,) if deflate else (),
         )
         self._heard = self.touched
-        self._is_refused = False
+        self._is_refused = self._is_paused = self._is_catching_up = False
         self._client_close: CloseReason | None = None
         self._close_later: CloseReason | None = None
         self._close_until = math.inf
@@ -125,12 +130,15 @@ class FramedSession(OpenEndedSession):
             return
         self._heard = self.site.clock.now()
         try:
-            for frame in self._reader.receive(data):
+            for count, frame in enumerate(self._reader.receive(data), start=1):
                 if frame.opcode is Opcode.CLOSE:
                     self._take_close(frame)
                 else:
                     self.on_frame(frame)
                 if self._is_deaf():
+                    return
+                if count >= FRAMES_A_TURN:
+                    self._go_on_later()
                     return
         except FrameError as error:
             self.refuse(error.code, error.reason)
@@ -149,12 +157,28 @@ class FramedSession(OpenEndedSession):
 
     def pause_reading(self) -> None:
         """Read no more from the client: there is enough to do."""
+        self._is_paused = True
         if not self.transport.is_closing():
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read on."""
+        self._is_paused = False
+        if not self._is_catching_up and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _go_on_later(self) -> None:
+        # The transport hands over megabytes in one turn of the loop; small frames of that would stop everybody else.
+        self._is_catching_up = True
         if not self.transport.is_closing():
+            self.transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_catching_up = False
+        if self.is_attached:
+            guarded(self, self.data_received, b"")
+        if not self._is_catching_up and not self._is_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def encode(self, opcode: Opcode, content: bytes) -> bytes:

@@ -83,6 +83,10 @@ class WebSocketSettings:
     """Bytes a backend's answer of WebSocket-over-HTTP events may have. A longer one is a fault of the backend's: 502
     for the opening one, close code 1011 later. 1,000,000 is Pushpin's limit."""
 
+    requests_at_once: Annotated[int, Meta(ge=1, le=1_000_000)] = 500
+    """WebSocket-over-HTTP requests that may be under way to one target at once; further ones wait for their turn. 500
+    keep a backend busy, and a publication that has thousands of connections ask does not use up the open files."""
+
     control_rate: Annotated[float, Meta(ge=0, le=1_000_000)] = 100.0
     """Control messages of a backend (`c:`), and pings and pongs of a client, that are obeyed in a second, each; ten
     times as many at once. More end the connection with close code 1008. 0 sets no limit. 100 a second for one

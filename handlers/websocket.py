@@ -79,6 +79,7 @@ class WebSocketSession(FramedSession):
         "_delayed_at",
         "_grip",
         "_pings_rate",
+        "_told",
         "implicit",
         "is_detached",
         "link",
@@ -117,6 +118,7 @@ class WebSocketSession(FramedSession):
         self._grip = grip
         self._controls_rate: TokenBucket | None = None
         self._pings_rate: TokenBucket | None = None
+        self._told: tuple[str, ...] = ()
         self._delayed: bytes | None = None
         self._delayed_at = math.inf
 
@@ -132,7 +134,7 @@ class WebSocketSession(FramedSession):
             self.link.receive(frame)
         elif frame.fin:
             self.site.counters.websocket_discarded += 1
-            log.info("%s message discarded: its backend has left", self.label)
+            self._tell_once("messages discarded from here on: the backend has left")
 
     def on_close(self, frame: Frame, reason: CloseReason) -> None:
         """Hand the client's close frame to the link, which answers it, or answer it where there is none."""
@@ -197,7 +199,7 @@ class WebSocketSession(FramedSession):
                 self.websockets.controls.obey(self, data)
             case Dropped(reason=reason):
                 self.site.counters.websocket_dropped += 1
-                log.info("%s message of the backend dropped: %s", self.label, reason)
+                self._tell_once(f"message of the backend dropped, further ones without a word: {reason}")
             case _:
                 assert_never(found)
 
@@ -274,6 +276,12 @@ class WebSocketSession(FramedSession):
         if delayed is not None:
             self.write(delayed)
             self.touched = self.site.clock.now()
+
+    def _tell_once(self, text: str) -> None:
+        # The counter knows how often: a line each would let a peer fill the disk.
+        if text not in self._told:
+            self._told = (*self._told, text)
+            log.info("%s %s", self.label, text)
 
     def detach(self) -> None:
         """Let the backend go; the client stays, with its channels."""

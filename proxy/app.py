@@ -199,7 +199,12 @@ class App:
         settings = self._settings.websocket
         controls = Controls(edge=self.edge, counters=self.counters, hold=self._settings.hold, websocket=settings)
         over_http = OverHttpSite(
-            senders=SenderSite(upstream=self._upstream, clock=self.clock, events_limit=settings.events_limit),
+            senders=SenderSite(
+                upstream=self._upstream,
+                clock=self.clock,
+                events_limit=settings.events_limit,
+                requests_at_once=settings.requests_at_once,
+            ),
             errands=self._errands,
             clock=self.clock,
             wheel=site.wheel,

@@ -5,7 +5,8 @@ Used by `proxy.over_http`, which decides what to send and does what the answers 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from handlers.deadline import Deadline
 from handlers.protocol.answers import Answer
@@ -59,6 +60,16 @@ class SenderSite:
     upstream: Upstream
     clock: Clock
     events_limit: int
+    requests_at_once: int
+    slots: dict[Target, asyncio.Semaphore] = field(default_factory=dict)
+    """For each target the right to ask it: one publication may have a thousand connections ask at once."""
+
+    def slot(self, target: Target) -> asyncio.Semaphore:
+        """Return what a request to `target` has to hold, first come, first served."""
+        slot = self.slots.get(target)
+        if slot is None:
+            slot = self.slots[target] = asyncio.Semaphore(self.requests_at_once)
+        return slot
 
 
 class EventsSender:
@@ -80,8 +91,12 @@ class EventsSender:
         Raises EventsError for an answer of events that makes none, UnreachableError where nothing was sent, and
         UpstreamError or AnswerTruncated where it may have arrived.
         """
-        if not request.is_last:
+        async with self._site.slot(self.target):
+            if request.is_last:
+                return await self._send_last(request, wants_refusal=wants_refusal)
             return await self._send(request, wants_refusal=wants_refusal)
+
+    async def _send_last(self, request: EventsRequest, *, wants_refusal: bool) -> EventsReply | Refusal:
         try:
             async with Deadline(self._site.clock, LAST_SECONDS):
                 return await self._send(request, wants_refusal=wants_refusal)

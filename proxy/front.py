@@ -115,7 +115,7 @@ class Front:
             self._refuse_unsupported(flow, NO_ZHTTP)
         elif flow.exchange.head.is_websocket:
             await self._websockets.serve(flow, hosts, test)
-        elif poses_as_us(flow, hosts):
+        elif poses_as_us(flow):
             self._counters.requests_refused += 1
             flow.exchange.answer_text(403, NO_EVENTS)
         else:
@@ -186,9 +186,12 @@ def split_targets(targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], Targ
     return tuple(target for target in before if target.kind is TargetKind.HOST), test
 
 
-def poses_as_us(flow: Flow, targets: tuple[Target, ...]) -> bool:
-    """Say whether a client sends what only a proxy may send to these targets (reference 3.12)."""
-    if flow.incoming.is_trusted or not any(target.over_http for target in targets):
+def poses_as_us(flow: Flow) -> bool:
+    """Say whether a client sends what only a proxy may send (reference 3.12).
+
+    Pushpin looks whether the route has `over_http`; but HTTP and WebSocket may take different routes to one backend.
+    """
+    if not flow.speaks_grip:
         return False
     types = header_values(flow.exchange.head.headers, b"content-type")
     return any(value.partition(b";")[0].strip().lower() == EVENTS_TYPE for value in types)

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from handlers.counters import Counters
+from handlers.framed import FRAMES_A_TURN
 from handlers.protocol.ws_frames import (
     CloseReason,
     Frame,
@@ -52,8 +53,10 @@ class ThroughLink(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_is_catching_up",
         "_is_close_received",
         "_is_close_sent",
+        "_is_paused",
         "_reader",
         "_session",
         "_site",
@@ -71,7 +74,7 @@ class ThroughLink(asyncio.Protocol):
         self._tail = tail
         self._reader = FrameReader(masked=False, frame_limit=site.settings.frame_limit, message_limit=None)
         self._session: WebSocketSession | None = None
-        self._is_close_sent = self._is_close_received = False
+        self._is_close_sent = self._is_close_received = self._is_paused = self._is_catching_up = False
         self.label = label
         self.deadline = math.inf
         self.tick = NOWHERE
@@ -118,9 +121,10 @@ class ThroughLink(asyncio.Protocol):
         """Do not read the backend while the client is behind."""
         if self._transport.is_closing():
             return
+        self._is_paused = is_behind
         if is_behind:
             self._transport.pause_reading()
-        else:
+        elif not self._is_catching_up:
             self._transport.resume_reading()
 
     def expire(self, now: float) -> None:
@@ -136,13 +140,29 @@ class ThroughLink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Relay each frame that is complete now."""
         try:
-            for frame in self._reader.receive(data):
+            for count, frame in enumerate(self._reader.receive(data), start=1):
                 if frame.opcode is Opcode.CLOSE:
                     self._take_close(frame)
                 elif self._session is not None:
                     guarded(self._session, self._session.relay, frame)
+                if count >= FRAMES_A_TURN:
+                    self._go_on_later()
+                    return
         except FrameError as error:
             self._fail(f"the backend sent what is no WebSocket frame: {error.reason}", error)
+
+    def _go_on_later(self) -> None:
+        # See `handlers.framed`: a backend must not stop everybody else either.
+        self._is_catching_up = True
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_catching_up = False
+        self.data_received(b"")
+        if not self._is_catching_up and not self._is_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The backend's connection is closed."""

@@ -112,21 +112,32 @@ class Upstream:
         return target.connect_timeout or self._settings.connect_timeout
 
     async def _exchange(self, connection: BackendConnection, target: Target, request: BackendRequest) -> BackendAnswer:
-        while True:
-            try:
-                return await self._ask(connection, target, request)
-            except AnswerFailed as error:
-                if not (error.is_stale and may_repeat(request)):
-                    raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
-            self._counters.backend_retries += 1
+        try:
+            return await self._ask(connection, target, request)
+        except AnswerFailed as error:
+            if not (error.is_stale and may_repeat(request)):
+                raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
+        self._counters.backend_retries += 1
+        # On a new connection, and so once: a kept one could turn out dead again, after the backend has read it all.
+        connection = await self._connect_again(target, request)
+        while connection.is_reused:
+            connection.close()
             connection = await self._connect_again(target, request)
+        try:
+            return await self._ask(connection, target, request)
+        except AnswerFailed as error:
+            raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
 
     async def _connect_again(self, target: Target, request: BackendRequest) -> BackendConnection:
         try:
             return await self._connect(target, request)
         except ConnectFailed as error:
+            if request.may_repeat:
+                raise unreachable((target,), status=502) from error
             raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
         except TimeoutError as error:
+            if request.may_repeat:
+                raise unreachable((target,), status=504) from error
             limit = self._connect_limit(target)
             raise UpstreamError(status=504, detail=f"{target.name}: no connection within {limit:g} seconds") from error
 

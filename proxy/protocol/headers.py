@@ -42,6 +42,16 @@ _FORWARDED_PROTO = (b"x-forwarded-proto", b"x-forwarded-protocol")
 _NEVER_FORWARDED = frozenset((b"accept-encoding", b"expect", b"content-length"))
 
 
+_ALPHANUMERIC = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
+_PLAIN = b"-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_FOLDING = bytes(byte if byte in _ALPHANUMERIC else ord("-") for byte in bytes(range(256)).lower())
+
+
+def folded_name(name: bytes) -> bytes:
+    """Return a header's name as the coarsest backend sees it: lower case, all but letters and digits alike."""
+    return name.translate(_FOLDING)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XffRules:
     """What becomes of X-Forwarded-For: keep the last `truncate` values (None: all), then `append` the peer."""
@@ -174,15 +184,15 @@ def _list_values(headers: Headers, name: bytes) -> tuple[str, ...]:
 
 
 def _without_disguises(headers: Headers, own_names: Collection[bytes]) -> Headers:
-    """Leave out names that CGI and WSGI fold into one of ours: to PHP and Flask, `Grip_Sig` is `Grip-Sig`."""
-    if not any(b"_" in name for name, _ in headers):
+    """Leave out names that CGI and WSGI fold into one of ours: to Flask `Grip_Sig` is `Grip-Sig`, to PHP `Grip.Sig`."""
+    if not any(name.translate(None, _PLAIN) for name, _ in headers):
         return headers
-    guarded = _GUARDED_NAMES.union(name.replace(b"_", b"-") for name in own_names)
-    return tuple(pair for pair in headers if b"_" not in pair[0] or not _is_guarded(pair[0].lower(), guarded))
+    guarded = _GUARDED_NAMES.union(folded_name(name) for name in own_names)
+    return tuple(pair for pair in headers if not pair[0].translate(None, _PLAIN) or not _is_guarded(pair[0], guarded))
 
 
 def _is_guarded(name: bytes, guarded: Collection[bytes]) -> bool:
-    folded = name.replace(b"_", b"-")
+    folded = folded_name(name)
     return folded in guarded or folded.startswith(_GUARDED_PREFIXES)
 
 

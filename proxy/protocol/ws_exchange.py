@@ -22,6 +22,9 @@ _COUNT: Final = re.compile(rb"[0-9]{1,15}")
 _SECONDS: Final = re.compile(rb"\+?([0-9]{1,9})")
 _MIN_INTERVAL: Final = 20
 
+META_LIMIT: Final = 32_768
+"""Bytes of meta, names and values, that a backend may set on one connection."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsRequest:
@@ -94,6 +97,12 @@ class FailClient:
 
 
 Outcome: TypeAlias = Opened | Deliver | CloseClient | EchoClose | CutClient | FailOpening | FailClient
+
+
+def meta_fault(meta: Meta) -> str | None:
+    """Say what is wrong with all the meta of a connection, which goes along with each of its requests."""
+    size = sum(len(name) + len(value) for name, value in meta)
+    return "the backend has set too much meta" if size > META_LIMIT else None
 
 
 def parse_answer(headers: Headers, body: bytes) -> EventsAnswer:

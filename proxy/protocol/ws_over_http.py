@@ -46,6 +46,7 @@ from proxy.protocol.ws_exchange import (
     Meta,
     Opened,
     Outcome,
+    meta_fault,
 )
 
 _OPEN: Final = Event(kind=EventKind.OPEN)
@@ -171,14 +172,14 @@ class OverHttp:
     # -- what happens at the client's side --------------------------------------------------------------------
 
     def receive(self, event: Event) -> None:
-        """Take a whole message, a ping, a pong or the close of the client. Behind either side's close all is dropped.
+        """Take a whole message, a ping, a pong or the close of the client, behind which all is dropped.
 
-        RFC 6455 section 1.4: who has received a close discards further data, and so would the backend.
+        What crosses the backend's close on its way goes in front of the client's own, which ends it.
         """
         if event.kind in _NEVER_RECEIVED or self._phase is _Phase.OPENING:
             raise RuntimeError(f"a client in phase {self._phase.name} sends no {event.kind.name}")
         is_close = event.kind is EventKind.CLOSE
-        if self._phase is _Phase.OPEN and not is_close:
+        if self._phase in (_Phase.OPEN, _Phase.BACKEND_CLOSED) and not is_close:
             self._backlog.append(event)
         elif self._phase is _Phase.OPEN:
             self._phase = _Phase.CLIENT_CLOSED
@@ -227,7 +228,7 @@ class OverHttp:
             return ()
         if self._phase is _Phase.OPENING:
             return self._open(now, answer)
-        fault = self._accept(answer, saying)
+        fault = meta_fault(self._meta) or self._accept(answer, saying)
         return self._hear(now, answer.events, saying) if fault is None else self._fail(fault, saying)
 
     def rejected(self) -> tuple[Outcome, ...]:
@@ -306,7 +307,7 @@ class OverHttp:
             self._backlog.clear()
 
     def _open(self, now: float, answer: EventsAnswer) -> tuple[Outcome, ...]:
-        fault = self._opening_fault(answer)
+        fault = meta_fault(self._meta) or self._opening_fault(answer)
         if fault is not None:
             self._end()
             return (FailOpening(reason=fault),)

@@ -6,11 +6,19 @@ Used by `proxy.over_http`. The body and what the answer means are `ws_over_http`
 from __future__ import annotations
 
 from handlers.protocol.http1 import Headers, header_values, without_headers
+from proxy.protocol.headers import folded_name
 from proxy.protocol.ws_events import EVENTS_TYPE
 from proxy.protocol.ws_exchange import EventsRequest
 
 _REPLACED = frozenset(
-    (b"accept", b"connection-id", b"content-type", b"content-bytes-replayed", b"sec-websocket-extensions")
+    (
+        b"accept",
+        b"connection-id",
+        b"content-bytes-replayed",
+        b"content-encoding",  # of a body that is not sent on
+        b"content-type",
+        b"sec-websocket-extensions",
+    )
 )
 
 
@@ -20,7 +28,7 @@ def events_headers(headers: Headers, *, connection_id: bytes, extension: bytes |
     What only we may say is taken out of the client's, also where CGI and WSGI would read it: to them `Meta_User` is
     `Meta-User`.
     """
-    passed = tuple(pair for pair in headers if not _is_ours(pair[0].lower().replace(b"_", b"-")))
+    passed = tuple(pair for pair in headers if not _is_ours(folded_name(pair[0])))
     added: Headers = ((b"Accept", EVENTS_TYPE), (b"Connection-Id", connection_id), (b"Content-Type", EVENTS_TYPE))
     return passed + added + (((b"Sec-WebSocket-Extensions", extension),) if extension is not None else ())
 

@@ -256,3 +256,19 @@ async def test_a_client_that_goes_on_after_its_fault_is_cut_in_the_end(
         await app.advance(CLOSE_TIMEOUT + 1)
         assert await client.until_cut() == b""
     await app.until(lambda counters: counters["sessions_websocket"] == 0)
+
+
+async def test_what_crosses_the_backends_close_is_not_lost(app: AppProcess, backend: ScriptedBackend) -> None:
+    closing = events(OPEN, event("CLOSE", b"\x03\xe8"))
+    async with connected(app, backend, "/crossing", closing, events()) as client:
+        await client.say("on its way")
+        assert (await client.closed()).code == 1000
+        await client.put_close(1000)
+        assert (await told(backend, "/crossing")).body == event("TEXT", "on its way") + event("CLOSE", b"\x03\xe8")
+
+
+async def test_meta_without_end_is_a_fault_of_the_backends(app: AppProcess, backend: ScriptedBackend) -> None:
+    many = events(headers=[(f"Set-Meta-{n}", "x" * 1000) for n in range(40)])
+    async with connected(app, backend, "/meta", events(OPEN), many, events()) as client:
+        await client.say("x")
+        assert (await client.closed()).code == 1011

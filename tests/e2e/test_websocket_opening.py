@@ -56,16 +56,9 @@ async def test_the_backend_is_sent_open_with_the_clients_headers(app: AppProcess
 
 
 async def test_a_client_cannot_say_what_only_a_proxy_may(app: AppProcess, backend: ScriptedBackend) -> None:
-    """W07: `Meta_User` is `Meta-User` to a backend behind WSGI or CGI."""
-    forged = [
-        "Meta-User",
-        "meta_user",
-        "Connection-Id",
-        "CONNECTION_ID",
-        "Content-Bytes-Replayed",
-        "Grip-Sig",
-        "Accept",
-    ]
+    """W07: `Meta_User` is `Meta-User` to a backend behind WSGI, `Meta.User` to PHP."""
+    forged = ["Meta-User", "meta_user", "Meta.User", "Connection-Id", "CONNECTION_ID", "connection!id", "Grip-Sig"]
+    forged += ["Content-Bytes-Replayed", "Content.Bytes_Replayed", "Grip.Sig", "X.Forwarded.For", "Content-Encoding"]
     backend.answers("/forged", echo)
     async with websocket(app.proxy_address, "/forged", headers=[(name, "forged") for name in forged]):
         request = await told(backend, "/forged")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -16,6 +17,7 @@ from tests.support.client import RawClient
 from tests.support.events import OPEN, control, echo, event, events, message, parsed
 from tests.support.http import Request
 from tests.support.publisher import publish
+from tests.support.websocket import WsClient
 
 WHEEL = 0.15
 """Seconds that the timer wheel may be late."""
@@ -244,3 +246,34 @@ async def test_three_formats_of_one_item_reach_a_stream_a_long_poll_and_a_websoc
         assert await stream.chunk() == b"to streams"
         assert (await poll.response()).body == b"to polls"
     await app.log_line("publish channel=three receivers=3")
+
+
+async def test_a_message_is_sent_twice_at_most(app: AppProcess, backend: ScriptedBackend) -> None:
+    """However many kept connections are dead: the repetition goes out on a new one."""
+    async with AsyncExitStack() as stack:
+        gate = asyncio.Event()
+        backend.answers("/pool", Answer(steps=(gate, *events(OPEN).steps)))
+        clients = [await stack.enter_async_context(await WsClient.connect(app.proxy_address)) for _ in range(5)]
+        opening = [asyncio.create_task(client.open("/pool")) for client in clients]
+        for _ in clients:
+            await told(backend, "/pool")
+        gate.set()
+        await asyncio.gather(*opening)
+        async with connected(app, backend, "/twice", events(OPEN), close_without_answer()) as client:
+            await client.say("pay")
+            assert (await client.closed()).code == 1011
+        sent = [request for request in backend.requests_for("/twice") if request.body == event("TEXT", "pay")]
+        assert len(sent) == 2
+
+
+async def test_a_flood_of_small_frames_keeps_nobody_else_waiting(app: AppProcess, backend: ScriptedBackend) -> None:
+    """Megabytes come in one turn of the loop; the publish port answers between them."""
+    flood = Frame(Opcode.TEXT, b"a", fin=False).serialize(mask=True)
+    flood += Frame(Opcode.CONT, b"", fin=False).serialize(mask=True) * 300_000
+    async with connected(app, backend, "/small") as client, connected(app, backend, "/other", echo) as other:
+        sending = asyncio.create_task(client.send(flood + Frame(Opcode.CONT, b"z").serialize(mask=True)))
+        for _ in range(5):
+            await other.say("still there?")
+            assert await other.heard() == "still there?"
+        await sending
+        assert (await told(backend, "/small")).body == event("TEXT", "az")

@@ -16,7 +16,7 @@ from tests.golden.differences import (
     listed,
 )
 from tests.golden.playing import CaseName
-from tests.golden.transcript import difference, tidy
+from tests.golden.transcript import difference, tidy, without_farewell
 
 LISTED = listed()
 CASES = sorted({case for each in LISTED for case in each.cases})
@@ -81,3 +81,10 @@ def test_two_transcripts_differ_in(recorded: str, ours: str, lines: tuple[str, .
 
 def test_a_kept_transcript_has_no_blanks_at_line_ends() -> None:
     assert tidy("  < [chunk 0] \n\n  < x\n") == "  < [chunk 0]\n\n  < x\n"
+
+
+def test_a_farewell_is_left_out_with_its_answer() -> None:
+    before = "--- backend\n  < POST /a\n\n  > 200\n\n"
+    told = before + "  < POST /a\n  < [body, 12 bytes] DISCONNECT\\r\\n\n\n  > 200\n\n--- client\n"
+    assert without_farewell(told) == before + "--- client\n"
+    assert without_farewell("--- client\n") == "--- client\n"

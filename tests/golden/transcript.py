@@ -46,6 +46,13 @@ def tidy(transcript: str) -> str:
     return "".join(f"{_AT_ONCE.sub('less than 1 s', line.rstrip())}\n" for line in transcript.splitlines())
 
 
+def without_farewell(transcript: str) -> str:
+    """Leave out the request by which a backend is told of a DISCONNECT, and its answer."""
+    blocks = transcript.split("\n\n")
+    told = next((number for number, block in enumerate(blocks) if r"] DISCONNECT\r\n" in block), None)
+    return transcript if told is None else "\n\n".join(blocks[:told] + blocks[told + 2 :])
+
+
 def _comparable(transcript: str, *, without: Set[str]) -> Iterator[str]:
     for line in tidy(transcript).splitlines():
         if line and line not in without:

@@ -216,7 +216,7 @@ async def test_a_control_message_that_is_too_long_is_dropped_counted_and_logged(
     assert await client.heard() == "then"
     assert room.counters.websocket_dropped == 1
     text = f"it is a control message of more than {CONTROL_LIMIT} bytes"
-    assert caplog.messages == [f"{session.label} message of the backend dropped: {text}"]
+    assert caplog.messages == [f"{session.label} message of the backend dropped, further ones without a word: {text}"]
 
 
 async def test_a_control_message_in_fragments_is_obeyed(room: Room) -> None:

@@ -61,7 +61,7 @@ def sender_to(port: int, upstream: Upstream, clock: ManualClock) -> EventsSender
     headers = ((b"Host", b"a.example"), (b"Content-Type", TYPE.encode()))
     key = parse_key("k" * 32, lambda path: b"")
     template = EventsTemplate(path=b"/ws", host=b"a.example", headers=headers, signer=Signer("pushpin", key))
-    site = SenderSite(upstream=upstream, clock=clock, events_limit=LIMIT)
+    site = SenderSite(upstream=upstream, clock=clock, events_limit=LIMIT, requests_at_once=2)
     return EventsSender(site=site, template=template, target=Target(kind=TargetKind.HOST, host="127.0.0.1", port=port))
 
 
@@ -130,6 +130,19 @@ async def test_the_body_of_an_answer_has_a_time_too(
     with pytest.raises(UpstreamError, match="no whole answer within 1000 seconds") as caught:
         await sending
     assert caught.value.status == 504
+
+
+async def test_no_more_than_so_many_are_under_way_at_once(sender: EventsSender, backend: ScriptedBackend) -> None:
+    gate = asyncio.Event()
+    backend.answers("/ws", answer(gate, *events(OPEN).steps))
+    sending = [asyncio.create_task(sender.send(request(), wants_refusal=False)) for _ in range(5)]
+    for _ in range(2):
+        await backend.request()
+    await settle()
+    assert len(backend.requests) == 2
+    gate.set()
+    await asyncio.gather(*sending)
+    assert len(backend.requests) == 5
 
 
 async def test_the_last_request_is_not_waited_for_as_long(

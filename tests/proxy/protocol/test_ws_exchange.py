@@ -4,7 +4,7 @@ import pytest
 
 from handlers.protocol.http1 import Headers
 from proxy.protocol.ws_events import Event, EventKind, EventsError
-from proxy.protocol.ws_exchange import EventsAnswer, Meta, parse_answer
+from proxy.protocol.ws_exchange import META_LIMIT, EventsAnswer, Meta, meta_fault, parse_answer
 
 
 def test_an_answer_without_headers_changes_nothing_and_accepts_all() -> None:
@@ -92,3 +92,8 @@ def test_of_a_repeated_header_the_first_line_counts() -> None:
 def test_an_unsound_body_is_refused() -> None:
     with pytest.raises(EventsError):
         parse_answer((), b"OPEN")
+
+
+def test_meta_that_would_fill_each_request_is_a_fault() -> None:
+    assert meta_fault(((b"a", b"x" * (META_LIMIT - 1)),)) is None
+    assert meta_fault(((b"a", b"x" * (META_LIMIT - 2)), (b"b", b"y"))) == "the backend has set too much meta"
