@@ -242,3 +242,15 @@ async def test_messages_and_publications_keep_their_order(app: AppProcess, backe
         await publish(app, *(message_item("order", f"n{n}") for n in range(50)))
         await client.say("end")
         assert [await client.heard() for _ in range(51)] == [*(f"n{n}" for n in range(50)), "end"]
+
+
+@pytest.mark.parametrize(("padding", "is_obeyed"), [(20_000, True), (65_000, True), (66_000, False)])
+async def test_a_control_message_may_be_long(
+    app: AppProcess, backend: ScriptedBackend, padding: int, is_obeyed: bool
+) -> None:
+    """D15: Pushpin ignores those of more than 16,384 bytes."""
+    path = f"/d15/{padding}"
+    start = events(OPEN, subscribed(path, padding="x" * padding), subscribed("d15"))
+    async with connected(app, backend, path, start) as client:
+        await publish(app, message_item(path, "long"), message_item("d15", "end"))
+        assert [await client.heard() for _ in range(1 + is_obeyed)] == ["long", "end"][not is_obeyed :]

@@ -288,3 +288,16 @@ async def test_a_connection_ends_once_whoever_ends_it_at_the_same_time(app: App,
         assert await client.until_closed() == b""
         peer.close()
     await nothing_left(app)
+
+
+async def test_a_frame_of_the_backends_over_the_limit_ends_both_sides(backend: WsBackend) -> None:
+    async with running(f"* {backend.address}", settings=("websocket.frame_limit=1000",)) as app:
+        async with through(app, backend) as (client, peer):
+            await peer.say("x" * 1000)
+            assert len(await client.heard()) == 1000
+            await peer.say("x" * 1001)
+            assert (await client.closed()).code == 1011
+            assert (await peer.closed()).code == 1009
+            peer.close()
+            await client.put_close(1011)
+        await nothing_left(app)
