@@ -35,7 +35,8 @@ class Door(Protocol):
 class WebSocketLink(Protocol):
     """The backend's side of one held WebSocket, whichever way the backend is spoken to.
 
-    It is handed in with the session and calls `relay`, `close` and `fail` on that.
+    It is handed in with the session, and calls `relay`, `close`, `echo`, `fail` and `cut` on that, and `pause_reading`
+    and `resume_reading` when it has enough to do and when it has not.
     """
 
     def receive(self, frame: Frame) -> None:
@@ -54,6 +55,6 @@ class WebSocketLink(Protocol):
         """Ask the backend once more (`action: refresh`), where it is one that is asked."""
         ...
 
-    def client_behind(self, is_behind: bool) -> None:  # it is all there is to say
+    def client_behind(self, is_behind: bool) -> None:
         """The client takes less than it is sent, so send no more than must be; or it has caught up."""
         ...

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 
+from handlers.intake import FRAMES_A_TURN, Intake
 from handlers.open_ended import OpenEndedSession, discard
 from handlers.protocol.subscribing import Subscription
 from handlers.protocol.ws_deflate import Deflate, deflate_frame
@@ -20,21 +21,15 @@ from handlers.protocol.ws_frames import (
     FrameError,
     FrameReader,
     Opcode,
+    coded_close,
     encode_close,
     encode_frame,
     parse_close,
-    sendable_close,
 )
 from handlers.session import Site, guarded
 from handlers.settings import WebSocketSettings
 
 log = logging.getLogger("holdfast.websocket")
-
-NORMAL = 1000
-"""The close code of an end that nobody gave a code (RFC 6455 section 7.4.1)."""
-
-FRAMES_A_TURN = 100
-"""Frames taken in one turn of the loop, which is half a millisecond of reading them."""
 
 RELAY_WATER = 65_536
 """Bytes waiting for the client from which on it counts as behind; long before it counts as slow."""
@@ -53,8 +48,7 @@ class FramedSession(OpenEndedSession):
         "_close_until",
         "_deflate",
         "_heard",
-        "_is_catching_up",
-        "_is_paused",
+        "_intake",
         "_is_refused",
         "_reader",
         "is_close_sent",
@@ -95,7 +89,8 @@ class FramedSession(OpenEndedSession):
             extensions=(deflate.extension,) if deflate else (),
         )
         self._heard = self.touched
-        self._is_refused = self._is_paused = self._is_catching_up = False
+        self._intake = Intake(transport)
+        self._is_refused = False
         self._client_close: CloseReason | None = None
         self._close_later: CloseReason | None = None
         self._close_until = math.inf
@@ -138,7 +133,7 @@ class FramedSession(OpenEndedSession):
                 if self._is_deaf():
                     return
                 if count >= FRAMES_A_TURN:
-                    self._go_on_later()
+                    self._intake.put_off(self._take_rest)
                     return
         except FrameError as error:
             self.refuse(error.code, error.reason)
@@ -157,29 +152,11 @@ class FramedSession(OpenEndedSession):
 
     def pause_reading(self) -> None:
         """Read no more from the client: there is enough to do."""
-        self._is_paused = True
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
+        self._intake.pause()
 
     def resume_reading(self) -> None:
         """Read on."""
-        self._is_paused = False
-        if not self._is_catching_up and not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def _go_on_later(self) -> None:
-        # The transport hands over megabytes in one turn of the loop; small frames of that would stop everybody else.
-        self._is_catching_up = True
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
-        asyncio.get_running_loop().call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        self._is_catching_up = False
-        if self.is_attached:
-            guarded(self, self.data_received, b"")
-        if not self._is_catching_up and not self._is_paused and not self.transport.is_closing():
-            self.transport.resume_reading()
+        self._intake.resume()
 
     def encode(self, opcode: Opcode, content: bytes) -> bytes:
         """Encode a whole message, or a ping or pong, in the form that `write` takes."""
@@ -215,8 +192,7 @@ class FramedSession(OpenEndedSession):
             self.close_later(reason)
             return
         self._forget_waiting()
-        sent = sendable_close(self._close_later or reason)
-        self.transport.write(encode_close(CloseReason(code=NORMAL) if sent.code is None else sent))
+        self.transport.write(encode_close(coded_close(self._close_later or reason)))
         self.is_close_sent = self.is_ended = True
         self.leave()
         if self._client_close is None:
@@ -263,6 +239,9 @@ class FramedSession(OpenEndedSession):
     def next_due(self) -> float:
         """When the wheel is to wake this session."""
         return self._close_until if self.is_close_sent else min(super().next_due, self._close_until)
+
+    def _take_rest(self) -> None:
+        guarded(self, self.data_received, b"")
 
     def _is_deaf(self) -> bool:
         return self._is_refused or self.transport.is_closing()

@@ -12,17 +12,17 @@ import math
 from dataclasses import dataclass
 
 from handlers.counters import Counters
-from handlers.framed import FRAMES_A_TURN
+from handlers.intake import FRAMES_A_TURN, Intake
 from handlers.protocol.ws_frames import (
     CloseReason,
     Frame,
     FrameError,
     FrameReader,
     Opcode,
+    coded_close,
     encode_close_payload,
     encode_masked,
     parse_close,
-    sendable_close,
 )
 from handlers.session import guarded
 from handlers.settings import WebSocketSettings
@@ -33,7 +33,6 @@ log = logging.getLogger("holdfast.websocket")
 
 WRITE_WATER = 65_536
 """Bytes waiting for the backend from which on the client is not read."""
-NORMAL = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +52,9 @@ class ThroughLink(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_is_catching_up",
+        "_intake",
         "_is_close_received",
         "_is_close_sent",
-        "_is_paused",
         "_reader",
         "_session",
         "_site",
@@ -74,7 +72,8 @@ class ThroughLink(asyncio.Protocol):
         self._tail = tail
         self._reader = FrameReader(masked=False, frame_limit=site.settings.frame_limit, message_limit=None)
         self._session: WebSocketSession | None = None
-        self._is_close_sent = self._is_close_received = self._is_paused = self._is_catching_up = False
+        self._intake = Intake(transport)
+        self._is_close_sent = self._is_close_received = False
         self.label = label
         self.deadline = math.inf
         self.tick = NOWHERE
@@ -119,13 +118,10 @@ class ThroughLink(asyncio.Protocol):
 
     def client_behind(self, is_behind: bool) -> None:
         """Do not read the backend while the client is behind."""
-        if self._transport.is_closing():
-            return
-        self._is_paused = is_behind
         if is_behind:
-            self._transport.pause_reading()
-        elif not self._is_catching_up:
-            self._transport.resume_reading()
+            self._intake.pause()
+        else:
+            self._intake.resume()
 
     def expire(self, now: float) -> None:
         """The backend has not answered a close, or not closed behind one, in time (`handlers.timers.Timed`)."""
@@ -146,23 +142,13 @@ class ThroughLink(asyncio.Protocol):
                 elif self._session is not None:
                     guarded(self._session, self._session.relay, frame)
                 if count >= FRAMES_A_TURN:
-                    self._go_on_later()
+                    self._intake.put_off(self._take_rest)
                     return
         except FrameError as error:
             self._fail(f"the backend sent what is no WebSocket frame: {error.reason}", error)
 
-    def _go_on_later(self) -> None:
-        # See `handlers.framed`: a backend must not stop everybody else either.
-        self._is_catching_up = True
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-        asyncio.get_running_loop().call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        self._is_catching_up = False
+    def _take_rest(self) -> None:
         self.data_received(b"")
-        if not self._is_catching_up and not self._is_paused and not self._transport.is_closing():
-            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The backend's connection is closed."""
@@ -199,10 +185,7 @@ class ThroughLink(asyncio.Protocol):
         if self._is_close_sent or self._transport.is_closing():
             return
         self._is_close_sent = True
-        payload = b""
-        if reason is not None:
-            sent = sendable_close(reason)
-            payload = encode_close_payload(CloseReason(code=NORMAL) if sent.code is None else sent)
+        payload = b"" if reason is None else encode_close_payload(coded_close(reason))
         self._transport.write(encode_masked(Opcode.CLOSE, payload))
         self._await_close()
 

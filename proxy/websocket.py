@@ -6,7 +6,6 @@ Called by the front for requests that ask for a WebSocket. Targets are tried in 
 
 from __future__ import annotations
 
-import logging
 import uuid
 from dataclasses import dataclass, replace
 
@@ -44,8 +43,6 @@ from proxy.relaying import relay
 from proxy.request_body import RequestBody
 from proxy.through import ThroughLink, ThroughSite
 from proxy.upstream import Upstream, unreachable
-
-log = logging.getLogger("holdfast.websocket")
 
 GRIP = b"grip"
 """The extension that a backend takes up to have its frames read as GRIP (reference 5.2)."""

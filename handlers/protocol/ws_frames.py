@@ -86,6 +86,11 @@ def sendable_close(close: CloseReason) -> CloseReason:
     return CloseReason(code=code, reason=reason)
 
 
+def coded_close(close: CloseReason) -> CloseReason:
+    """Return `close`, or where nobody gave a code a normal one: what the other side is told (reference 5.1)."""
+    return CloseReason(code=CloseCode.NORMAL_CLOSURE.value) if close.code is None else close
+
+
 def encode_close_payload(close: CloseReason) -> bytes:
     """Encode a close frame's payload as `parse_close` reads it, with what may not be sent made sendable."""
     sent = sendable_close(close)

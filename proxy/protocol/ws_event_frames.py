@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from handlers.protocol.format_json import CONTROL_FRAME_LIMIT, as_text
 from handlers.protocol.ws_frames import CloseReason, Frame, Opcode
 from proxy.protocol.ws_events import Event, EventKind, EventsError
-
-CONTROL_LIMIT: Final = 125
-"""Bytes of a ping or pong (RFC 6455 section 5.5)."""
 
 _KINDS: Final = {
     Opcode.TEXT: EventKind.TEXT,
@@ -31,13 +29,10 @@ def message_event(opcode: Opcode, content: bytes) -> Event:
 def event_frame(event: Event) -> Frame:
     """Return the frame that a backend's event is for the client. Raises EventsError for one that no client may get."""
     match event.kind:
-        case EventKind.TEXT:
-            try:
-                event.content.decode()
-            except UnicodeDecodeError as error:
-                raise EventsError("a TEXT event's content is not UTF-8") from error
-        case EventKind.PING | EventKind.PONG if len(event.content) > CONTROL_LIMIT:
-            raise EventsError(f"a {event.kind.name} event's content is longer than {CONTROL_LIMIT} bytes")
+        case EventKind.TEXT if as_text(event.content) is None:
+            raise EventsError("a TEXT event's content is not UTF-8")
+        case EventKind.PING | EventKind.PONG if len(event.content) > CONTROL_FRAME_LIMIT:
+            raise EventsError(f"a {event.kind.name} event's content is longer than {CONTROL_FRAME_LIMIT} bytes")
         case _:
             pass
     return Frame(_OPCODES[event.kind], event.content)

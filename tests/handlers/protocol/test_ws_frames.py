@@ -19,6 +19,7 @@ from handlers.protocol.ws_frames import (
     FrameError,
     FrameReader,
     Opcode,
+    coded_close,
     encode_close,
     encode_close_payload,
     encode_frame,
@@ -359,3 +360,15 @@ def sent_by(protocol: Protocol, frames: list[Seen]) -> bytes:
                 raise AssertionError("closing comes last")
     protocol.send_close(1000, "done")
     return b"".join(protocol.data_to_send())
+
+
+@pytest.mark.parametrize(
+    ("close", "told"),
+    [
+        (CloseReason(), CloseReason(code=1000)),
+        (CloseReason(reason="no code"), CloseReason(code=1000)),
+        (CloseReason(code=4001, reason="bye"), CloseReason(code=4001, reason="bye")),
+    ],
+)
+def test_a_close_without_a_code_is_a_normal_one_to_the_other_side(close: CloseReason, told: CloseReason) -> None:
+    assert coded_close(close) == told
