@@ -1,10 +1,13 @@
 """Errors by fault: the backend's (InstructError), the publisher's (ItemError) and the operator's (InvalidSetting).
 
 Each carries its text, ready to be shown. Who catches them decides the status: an InstructError is answered to the
-client with 502, an ItemError to the publisher with 400, and an InvalidSetting ends the start.
+client with 502, an ItemError to the publisher with 400, and an InvalidSetting ends the start. A HubRefusal, a Mercure
+subscriber's or publisher's fault, carries its status, because the protocol fixes it.
 """
 
 from __future__ import annotations
+
+from enum import Enum
 
 
 class InstructError(Exception):
@@ -21,6 +24,38 @@ class ItemError(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
+
+
+class Challenge(Enum):
+    """What RFC 6750 section 3.1 calls the fault of a token; the value stands in the challenge, empty for none."""
+
+    NO_TOKEN = ""
+    INVALID_REQUEST = "invalid_request"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105  # an error code
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+
+
+class HubRefusal(Exception):
+    """A request to the Mercure hub is refused: `status` and `text` (without its line end) are the answer.
+
+    `challenge` is set where a token is at fault. `reason` is for the log alone, and says precisely what was wrong;
+    it never holds a token or a key.
+    """
+
+    def __init__(self, status: int, text: str, *, challenge: Challenge | None = None, reason: str = "") -> None:
+        super().__init__(status, text, reason)
+        self.status = status
+        self.text = text
+        self.challenge = challenge
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return the precise reason, or else the answer's text."""
+        return self.reason or self.text
+
+
+class StorageError(Exception):
+    """The history could not be written or read: `str(error)` says why. Nothing of what failed was stored."""
 
 
 class InvalidSetting(ValueError):

@@ -16,3 +16,12 @@ A backend's instructs name channels without the prefix; those are plain `str` un
 
 ItemId = NewType("ItemId", str)
 """The publisher's id of an item; unique on its channel."""
+
+Topic = NewType("Topic", str)
+"""What a Mercure update is about: any text, commonly an IRI. Subscribers match it exactly or by pattern."""
+
+EventId = NewType("EventId", str)
+"""The id of a Mercure update, hub-wide; also the cursor that a subscriber comes back with."""
+
+SubscriberId = NewType("SubscriberId", str)
+"""`urn:uuid:` and a UUID, made for each connection of a Mercure subscriber; clients never choose it."""
