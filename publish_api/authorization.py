@@ -12,8 +12,8 @@ from pathlib import Path
 import jwt
 
 from handlers.errors import InvalidSetting
+from handlers.protocol.secret import JWT_KEY_MINIMUM, SecretFile, parse_secret
 from publish_api.errors import AuthError
-from publish_api.protocol.secret import JWT_KEY_MINIMUM, SecretFile, parse_secret
 from publish_api.settings import PublishSettings
 
 INVALID = b'Bearer error="invalid_token"'

@@ -13,8 +13,8 @@ from msgspec import Meta
 
 from handlers.errors import InvalidSetting
 from handlers.protocol.address import Address, parse_address
+from handlers.protocol.secret import JWT_KEY_MINIMUM, Secret, parse_secret
 from handlers.settings import Seconds
-from publish_api.protocol.secret import JWT_KEY_MINIMUM, Secret, parse_secret
 
 PositiveSeconds = Annotated[float, Meta(ge=0.001, le=31_536_000)]
 """Seconds of which there must be some, up to a year."""

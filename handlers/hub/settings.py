@@ -55,7 +55,7 @@ class IssuerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings:
-    """How the Mercure hub speaks, whom it lets in, and what it keeps. It is off without a key and without `anonymous`."""
+    """How the Mercure hub speaks, whom it lets in, and what it keeps. Off without a key and without `anonymous`."""
 
     path: str = "/.well-known/mercure"
     """Path of the hub on the clients' port, on every host."""

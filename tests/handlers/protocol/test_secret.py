@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.errors import InvalidSetting
-from publish_api.protocol.secret import Secret, SecretFile, parse_secret
+from handlers.protocol.secret import Secret, SecretFile, parse_secret
 
 
 @pytest.mark.parametrize(
