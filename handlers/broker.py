@@ -43,6 +43,10 @@ class Broker:
                 self._recent.remember(item.channel, item.id, now)
             log.info("publish channel=%s receivers=%d", item.channel, receivers)
 
+    def knows(self, item: Item) -> bool:
+        """Say whether an item with this id was published on this channel before, and `publish` would drop it."""
+        return item.id is not None and self._recent.knows(item.channel, item.id, self._clock.now())
+
 
 class RecentIds:
     """Remembers (channel, id) for `ttl` seconds; 0 remembers nothing."""

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the process started. `sessions_stream`, `_response` and `_websocket` are how many are held now."""
+    """Totals since the process started.
+
+    `sessions_stream`, `_response`, `_websocket` and `mercure_subscribers` are how many are held now.
+    """
 
     requests: int = 0
     """Requests received from clients."""
@@ -95,3 +98,23 @@ class Counters:
     """WebSockets ended without the other side's answer to a close frame."""
     websocket_notices_lost: int = 0
     """DISCONNECT and CLOSE events that could not be told to the backend, which was not reached."""
+    mercure_subscribers: int = 0
+    """Mercure subscribers connected now: streams, long polls and WebSockets of the hub."""
+    mercure_subscribers_opened: int = 0
+    """Mercure subscribers connected since the start."""
+    mercure_updates: int = 0
+    """Mercure updates published. Events that tell of subscriptions are not counted."""
+    mercure_refused: int = 0
+    """Requests to the Mercure hub answered with an error that is not about a token."""
+    mercure_tokens_refused: int = 0
+    """Requests to the Mercure hub refused because of their token, or for want of one."""
+    mercure_storage_failures: int = 0
+    """Mercure updates that could not be stored, and were therefore not delivered."""
+    mercure_replayed: int = 0
+    """Updates sent to subscribers from the history."""
+    mercure_cursors_unknown: int = 0
+    """Subscribers who came back with the id of an event that is not in the history, so may have missed updates."""
+    mercure_expired: int = 0
+    """Subscribers' connections ended because of `mercure.write_timeout` or the end of their token."""
+    mercure_unbridged: int = 0
+    """Items of channels that could not become updates of the topic of that name: not text, or a name no topic has."""

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from handlers.channel_rows import ChannelRows, Held, Row, S, row_of
 from handlers.counters import Counters
-from handlers.open_ended import OpenEndedSession
+from handlers.open_ended import write_all
 from handlers.protocol.filters import FilterError, apply_content, passes
 from handlers.protocol.format_json import may_be_sent
 from handlers.protocol.http1 import encode_chunk
@@ -24,7 +24,7 @@ from handlers.protocol.subscribing import Subscription
 from handlers.protocol.ws_deflate import deflate_frame
 from handlers.protocol.ws_frames import CloseReason, Opcode, encode_frame
 from handlers.response import Encoded, ResponseSession
-from handlers.session import Session, failed, guarded
+from handlers.session import Session, guarded
 from handlers.stream import StreamSession
 from handlers.timers import Clock
 from handlers.websocket import WebSocketSession
@@ -37,6 +37,7 @@ OPCODES = {
     MessageKind.PING: Opcode.PING,
     MessageKind.PONG: Opcode.PONG,
 }
+Told = set[Session] | None
 Changed = tuple[S, bytes]
 """A session, and the content that its filters make of an item for it alone."""
 
@@ -85,24 +86,27 @@ class Edge:
         for subscription in session.subscriptions:
             self._take_off(session, subscription.channel)
 
-    def deliver(self, item: Item) -> int:
-        """Give `item` to every session on its channel, each in its own format; return how many there were."""
+    def deliver(self, item: Item, told: set[Session] | None = None) -> int:
+        """Give `item` to every session on its channel, each in its own format; return how many there were.
+
+        With `told`, sessions in that set are passed over, and those that receive are put into it.
+        """
         rows = self._channels.get(item.channel)
         if rows is None:
             return 0
         receivers = 0
         if item.http_stream is not None:
-            receivers += self._deliver_stream(item, rows, item.http_stream)
+            receivers += self._deliver_stream(item, rows, told, item.http_stream)
         if item.http_response is not None:
-            receivers += self._deliver_response(item, rows, item.http_response)
+            receivers += self._deliver_response(item, rows, told, item.http_response)
         if item.ws_message is not None:
-            receivers += self._deliver_message(item, rows, item.ws_message)
+            receivers += self._deliver_message(item, rows, told, item.ws_message)
         return receivers
 
-    def _deliver_stream(self, item: Item, rows: ChannelRows, published: HttpStreamFormat) -> int:
+    def _deliver_stream(self, item: Item, rows: ChannelRows, told: Told, published: HttpStreamFormat) -> int:
         content = published.content if published.action is Action.SEND else None
-        chunked, changed_chunked = self._receivers(item, rows.chunked, published.content_filters, content)
-        raw, changed_raw = self._receivers(item, rows.raw, published.content_filters, content)
+        chunked, changed_chunked = self._receivers(item, told, rows.chunked, published.content_filters, content)
+        raw, changed_raw = self._receivers(item, told, rows.raw, published.content_filters, content)
         receivers = len(chunked) + len(raw) + len(changed_chunked) + len(changed_raw)
         if published.action is Action.SEND:
             if published.content:
@@ -117,9 +121,9 @@ class Edge:
                 guarded(session, session.finish)
         return receivers
 
-    def _deliver_response(self, item: Item, rows: ChannelRows, published: HttpResponseFormat) -> int:
+    def _deliver_response(self, item: Item, rows: ChannelRows, told: Told, published: HttpResponseFormat) -> int:
         body = published.body if published.action is Action.SEND else None
-        sessions, changed = self._receivers(item, rows.responses, published.content_filters, body)
+        sessions, changed = self._receivers(item, told, rows.responses, published.content_filters, body)
         if published.action is Action.SEND:
             self._counters.deliveries += len(sessions) + len(changed)
             encoded: Encoded = {}
@@ -133,10 +137,10 @@ class Edge:
                 guarded(session, session.hint)
         return len(sessions) + len(changed)
 
-    def _deliver_message(self, item: Item, rows: ChannelRows, published: WsMessageFormat) -> int:
+    def _deliver_message(self, item: Item, rows: ChannelRows, told: Told, published: WsMessageFormat) -> int:
         content = published.content if published.action is Action.SEND else None
-        plain, changed_plain = self._receivers(item, rows.messages, published.content_filters, content)
-        deflated, changed_deflated = self._receivers(item, rows.deflated, published.content_filters, content)
+        plain, changed_plain = self._receivers(item, told, rows.messages, published.content_filters, content)
+        deflated, changed_deflated = self._receivers(item, told, rows.deflated, published.content_filters, content)
         receivers = len(plain) + len(deflated) + len(changed_plain) + len(changed_deflated)
         match published.action:
             case Action.SEND:
@@ -162,10 +166,10 @@ class Edge:
         return receivers
 
     def _receivers(
-        self, item: Item, row: Row[S], wanted: tuple[str, ...] | None, content: bytes | None
+        self, item: Item, told: Told, row: Row[S], wanted: tuple[str, ...] | None, content: bytes | None
     ) -> tuple[tuple[S, ...], list[Changed[S]]]:
         """Return who gets the item as it is, and who gets content of its own; None is no content to change."""
-        if wanted is None and not row.is_selective:
+        if wanted is None and told is None and not row.is_selective:
             return row.walk(), []
         receivers: list[S] = []
         changed: list[Changed[S]] = []
@@ -174,6 +178,8 @@ class Edge:
             subscription = row.members.get(session)
             if subscription is None:
                 continue  # it has ended since the walk began
+            if told is not None and session in told:
+                continue
             if wanted is not None and subscription.content_filters != wanted:
                 self._counters.deliveries_filtered += 1
                 guarded(session, mismatch, session, subscription, wanted)
@@ -184,6 +190,8 @@ class Edge:
                 self._change(session, subscription, content, changed)
             else:
                 receivers.append(session)
+        if told is not None:
+            told.update(receivers, (session for session, _ in changed))
         return tuple(receivers), changed
 
     def _change(self, session: S, subscription: Subscription, content: bytes, changed: list[Changed[S]]) -> None:
@@ -232,17 +240,6 @@ class Edge:
 def is_wanted(session: Session, subscription: Subscription, item_meta: Mapping[str, str]) -> bool:
     """Say whether the subscription's filters let an item with this meta through to this session."""
     return passes(subscription.filters, meta=session.meta, item_meta=item_meta, is_subscribed=session.is_subscribed)
-
-
-def write_all(sessions: tuple[OpenEndedSession, ...], frame: bytes, now: float) -> None:
-    """Write `frame` to each session. `guarded`, less its call: the one loop in which that would cost something."""
-    for session in sessions:
-        try:
-            session.write(frame)
-        except Exception as error:  # noqa: BLE001  # `failed` logs it
-            failed(session, error)
-        else:
-            session.touched = now
 
 
 def mismatch(session: Session, subscription: Subscription, wanted: tuple[str, ...]) -> None:

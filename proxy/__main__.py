@@ -1,4 +1,4 @@
-"""The console script: `holdfast [run | check | publish | version]`, also `python -m proxy`.
+"""The console script `holdfast`, also `python -m proxy`: run, check, publish, mercure-token, mercure-check, version.
 
 Reads the command line and the environment, which nothing below it does, and hands settings to the command. Whatever
 keeps a command from starting is one line on stderr, `holdfast: <text>`, and exit status 1; a wrong command line is
@@ -19,6 +19,7 @@ from proxy.check import check_configuration
 from proxy.config import Assignment, Settings, load_settings, parse_assignment
 from proxy.errors import RoutesFileError, SettingsError
 from proxy.log import configure, escape
+from proxy.mercure_commands import add_mercure_commands
 from publish_api.authorization import Authorization
 from publish_api.commands import add_publish_command, run_publish
 
@@ -33,11 +34,12 @@ Without a command it is `run`; its options are listed by `holdfast run --help`.
 
   holdfast --route '* 127.0.0.1:8000'     try it out in front of a backend on port 8000
   holdfast check                          say what the settings and routes mean, and what is wrong
-  holdfast publish CHANNEL TEXT           push TEXT to everybody who is held on CHANNEL"""
+  holdfast publish CHANNEL TEXT           push TEXT to everybody who is held on CHANNEL
+  holdfast mercure-token --dev            print a token to try the Mercure hub with"""
 
 _SETTINGS_EPILOG = """\
-Settings come from the file, then HOLDFAST_<SECTION>_<KEY> variables, then these options; the later
-wins. Without --config, ./holdfast.toml is read or else /etc/holdfast/holdfast.toml, if there is one.
+Settings come from the file, then MERCURE_* and HOLDFAST_<SECTION>_<KEY> variables, then these options;
+the later wins. Without --config, ./holdfast.toml is read or else /etc/holdfast/holdfast.toml, if there is one.
 Every setting is described in docs/configuration.md."""
 
 
@@ -64,7 +66,16 @@ def _run_command(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return run_publish(args, environ)
         case "check":
             settings = _load(args, environ)
-            return check_configuration(settings, sys.stdout, problems=_publish_problems(settings))
+            problems = (*_publish_problems(settings), *_hub_problems(settings))
+            return check_configuration(settings, sys.stdout, problems=problems)
+        case "mercure-token":
+            from proxy.mercure_token import run_token
+
+            return run_token(args, _load(args, environ).hub, sys.stdout)
+        case "mercure-check":
+            from proxy.mercure_check import run_check
+
+            return run_check(args, _load(args, environ).hub, sys.stdin, sys.stdout)
         case _:
             return _run_proxy(_load(args, environ))
 
@@ -83,6 +94,14 @@ def _publish_problems(settings: Settings) -> tuple[str, ...]:
     except InvalidSetting as error:
         return (f"publish.{error}",)
     return ()
+
+
+def _hub_problems(settings: Settings) -> tuple[str, ...]:
+    if not settings.hub.is_enabled:
+        return ()
+    from proxy.mercure_check import find_key_problems
+
+    return find_key_problems(settings.hub)
 
 
 def _load(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
@@ -127,6 +146,7 @@ def _make_parser() -> argparse.ArgumentParser:
     for command in (run, check):
         _add_settings_options(command)
     add_publish_command(commands)
+    add_mercure_commands(commands)
     commands.add_parser("version", help="print the version")
     return parser
 

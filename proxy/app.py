@@ -19,7 +19,7 @@ import uvloop
 from handlers.broker import Broker
 from handlers.counters import Counters
 from handlers.edge import Edge
-from handlers.errors import InvalidSetting
+from handlers.errors import InvalidSetting, StorageError
 from handlers.protocol.address import Address
 from handlers.session import Site
 from handlers.timers import Clock, LoopClock, TimerWheel
@@ -34,6 +34,8 @@ from proxy.events_sender import SenderSite
 from proxy.exchange import Exchange
 from proxy.front import Front
 from proxy.holding import Holding
+from proxy.hub.assembly import HubParts, make_bridge, make_door, make_hub
+from proxy.hub.door import HubDoor
 from proxy.listening import SocketOptions, listen, raise_file_limit
 from proxy.outgoing import Outgoing
 from proxy.over_http import OverHttpSite
@@ -47,6 +49,8 @@ from proxy.upstream import Upstream
 from proxy.websocket import WebSockets
 from publish_api.http import BACKLOG as PUBLISHER_BACKLOG
 from publish_api.http import PublishServer
+from publish_api.mercure import MercurePublishing
+from publish_api.mercure_port import PublishHub
 from publish_api.metrics import encode_metrics
 
 log = logging.getLogger("holdfast")
@@ -106,15 +110,17 @@ class App:
         broker = Broker(
             edge=self.edge, clock=self.clock, counters=self.counters, id_cache_ttl=settings.hold.id_cache_ttl
         )
+        self.hub = make_hub_parts(settings, site)
+        self._publishing = make_publishing(self.hub)
         self._router = make_router(settings)
         self._reloader = RoutesReloader(self._router, clock=self.clock, interval=settings.proxy.reload_interval)
         self._upstream = Upstream(settings=settings.proxy, clock=self.clock, counters=self.counters)
         self._router.on_load = self._upstream.forget_addresses
         self._errands = Errands()
         self._front = self._make_front(site)
-        self._publishers = make_publishers(settings, broker, counters=self.counters, clock=self.clock)
+        self._publishers = self._make_publishers(broker)
         self._drain = Drain(
-            edge=self.edge,
+            rooms=(self.edge, self.hub.hub.audience) if self.hub else (self.edge,),
             clients=self.clients,
             clock=self.clock,
             counters=self.counters,
@@ -132,11 +138,15 @@ class App:
 
     async def start(self) -> None:
         """Load the routes and listen. Raises RoutesFileError, or OSError with the address in its text."""
+        for warning in self._settings.warnings:
+            log.warning("%s", warning)
         self.clients.connection_limit = raise_file_limit()
         self._router.load()
         if self._settings.proxy.reload_interval:
             self._reloader.start()
         publisher_sockets, client_sockets = open_doors(self._settings)
+        if self.hub is not None:
+            open_history(self.hub)
         await self._publishers.start(publisher_sockets)
         loop = asyncio.get_running_loop()
         for sock in client_sockets:
@@ -162,6 +172,8 @@ class App:
             server.close()
         await self._drain.run()
         await self._publishers.stop()
+        if self.hub is not None:
+            await self.hub.close()
         await self._upstream.close()
 
     def _make_clients(self) -> ClientServer:
@@ -191,9 +203,36 @@ class App:
             upstream=self._upstream,
             holding=Holding(site=site, edge=self.edge),
             websockets=self._make_websockets(site, outgoing),
+            hub=self._make_hub_door(site),
+            hub_path=self._settings.hub.path,
             counters=self.counters,
             debug=settings.debug,
         )
+
+    def _make_hub_door(self, site: Site) -> HubDoor | None:
+        if self.hub is None or self._publishing is None:
+            return None
+        return make_door(self.hub, self._publishing, site=site, websockets=self._settings.websocket)
+
+    def _make_publish_hub(self) -> PublishHub | None:
+        if self._publishing is None:
+            return None
+        return PublishHub(self._publishing, self._settings.hub, counters=self.counters)
+
+    def _make_publishers(self, broker: Broker) -> PublishServer:
+        """Make the publishers' door. Raises SettingsError for a token or key file that cannot be used."""
+        bridge = self.hub and make_bridge(self.hub, edge=self.edge, broker=broker, counters=self.counters)
+        try:
+            return PublishServer(
+                self._settings.publish,
+                bridge or broker,
+                counters=self.counters,
+                clock=self.clock,
+                metrics=lambda: encode_metrics(self.counters),
+                hub=self._make_publish_hub(),
+            )
+        except InvalidSetting as error:
+            raise SettingsError(f"publish.{error}") from error
 
     def _make_websockets(self, site: Site, outgoing: Outgoing) -> WebSockets:
         settings = self._settings.websocket
@@ -243,19 +282,36 @@ def open_doors(settings: Settings) -> tuple[list[socket.socket], list[socket.soc
     return for_publishers, for_clients
 
 
-def make_publishers(settings: Settings, broker: Broker, *, counters: Counters, clock: Clock) -> PublishServer:
-    """Make the publishers' door. Raises SettingsError for a token or key file that cannot be used."""
+def make_hub_parts(settings: Settings, site: Site) -> HubParts | None:
+    """Make the Mercure hub, if there is to be one. Raises SettingsError for keys that cannot be used."""
+    if not settings.hub.is_enabled:
+        return None
     try:
-        return PublishServer(
-            settings.publish, broker, counters=counters, clock=clock, metrics=lambda: encode_metrics(counters)
-        )
+        return make_hub(settings.hub, site)
     except InvalidSetting as error:
-        raise SettingsError(f"publish.{error}") from error
+        raise SettingsError(f"mercure.{error}") from error
+
+
+def make_publishing(parts: HubParts | None) -> MercurePublishing | None:
+    """Make the publishers' side of the hub."""
+    if parts is None:
+        return None
+    return MercurePublishing(hub=parts.hub, authority=parts.authority, settings=parts.settings)
+
+
+def open_history(parts: HubParts) -> None:
+    """Open the hub's history. Raises SettingsError with the file in its text."""
+    try:
+        parts.open()
+    except StorageError as error:
+        raise SettingsError(f"mercure.history: {error}") from error
 
 
 def make_router(settings: Settings) -> Router:
     """Make the router; it is empty until loaded. Raises SettingsError for a key that cannot sign."""
-    source = choose_source(lines=settings.route_lines, file=settings.proxy.routes)
+    source = choose_source(
+        lines=settings.route_lines, file=settings.proxy.routes, is_optional=not settings.needs_routes
+    )
     key = load_key(settings.proxy.sig_key, "sig_key")
     try:
         return Router(source, default_iss=settings.proxy.sig_iss, default_key=key)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from handlers.hub.settings import HubSettings
 from proxy.config import Settings
 from proxy.explain import explain_route, signing_key
 from proxy.log import escape
@@ -38,11 +39,15 @@ def check_configuration(settings: Settings, out: TextIO, *, problems: tuple[str,
 
     Raises RoutesFileError when the routes file cannot be read.
     """
-    source = choose_source(lines=settings.route_lines, file=settings.proxy.routes)
+    source = choose_source(
+        lines=settings.route_lines, file=settings.proxy.routes, is_optional=not settings.needs_routes
+    )
     report = Router(source, default_iss="", default_key=None).examine()
     print(f"settings: {settings.file or 'built-in defaults, no file'}", file=out)
     print(f"clients: {', '.join(settings.proxy.listen)}", file=out)
     print(f"publishers: {settings.publish.listen}", file=out)
+    if settings.hub.is_enabled:
+        print(escape(_explain_hub(settings.hub)), file=out)
     for route in report.routes:
         print(escape(f"{route.source}:{route.line}  {explain_route(route, settings.proxy)}"), file=out)
     findings = (*(Finding(text=problem) for problem in problems), *_find(settings, source, report))
@@ -84,8 +89,18 @@ def _find_in_key(origin: str, spec: str, *, signs: bool, folder: Path = _HERE) -
         yield Finding(text=text, is_problem=False)
 
 
+def _explain_hub(hub: HubSettings) -> str:
+    protocols = ", ".join(hub.protocols)
+    history = f"history in {hub.history}" if hub.history else "no history"
+    publishers = "" if hub.takes_publishers else ", nobody can publish with a token"
+    subscribers = "" if hub.takes_subscribers else ", nobody can subscribe"
+    return f"Mercure hub: {hub.path}, protocols {protocols}, {history}{publishers}{subscribers}"
+
+
 def _find_risks(settings: Settings, routes: tuple[Route, ...]) -> Iterator[Finding]:
-    texts: list[str] = []
+    texts = list(settings.warnings)
+    if not settings.hub.is_enabled and settings.hub != HubSettings(history=settings.hub.history):
+        texts.append("there are settings of the Mercure hub, but no key, no issuer and no mercure.anonymous: it is off")
     if not routes:
         texts.append("no routes: every request is answered with 502")
     if any(not route.no_grip and not signing_key(route, settings.proxy) for route in routes):

@@ -1,4 +1,4 @@
-"""Where settings come from: holdfast.toml, `HOLDFAST_*` variables over it, command-line assignments over both.
+"""Where settings come from: holdfast.toml, other hubs' variables, `HOLDFAST_*` variables, the command line; later wins.
 
 Called by `proxy.__main__` alone, once; what it returns is passed down and never read again. It guesses nothing: an
 unknown name, a wrong type or a value out of range is a SettingsError whose one line says where it stands and what
@@ -7,33 +7,23 @@ was expected. It opens the settings file and no other.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
-
-import msgspec
-from msgspec.inspect import (
-    BoolType,
-    FloatType,
-    IntType,
-    LiteralType,
-    NoneType,
-    StrType,
-    Type,
-    UnionType,
-    VarTupleType,
-    type_info,
-)
+from typing import TypeVar, cast
 
 from handlers.errors import InvalidSetting
+from handlers.hub.settings import DEVELOPMENT_KEY, Dialect, HubSettings, effective
 from handlers.settings import HoldSettings, WebSocketSettings
+from proxy.assignment import Assignment, Key, convert, known_keys, suggest
 from proxy.errors import SettingsError
 from proxy.log import LogSettings
+from proxy.mercure_environment import mercure_assignments
 from proxy.settings import ProxySettings
 from publish_api.settings import PublishSettings
+
+__all__ = ["DEFAULT_FILES", "SECTIONS", "Assignment", "Settings", "load_settings", "parse_assignment"]
 
 DEFAULT_FILES = (Path("holdfast.toml"), Path("/etc/holdfast/holdfast.toml"))
 """Where the settings file is looked for without `--config`; the first that exists is read, and none is fine."""
@@ -50,11 +40,17 @@ class Settings:
     proxy: ProxySettings = field(default_factory=ProxySettings)
     hold: HoldSettings = field(default_factory=HoldSettings)
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
+    hub: HubSettings = field(default_factory=HubSettings)
+    """Section `[mercure]`, with what a playground implies."""
+
     publish: PublishSettings = field(default_factory=PublishSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
     route_lines: tuple[str, ...] = ()
     """Routes given with `--route`. If there are any, the routes file is neither read nor watched."""
+
+    needs_routes: bool = True
+    """Whether a routes file must be there. A hub needs none, unless the operator names one."""
 
     file: str = ""
     """The settings file that was read; empty when there is none."""
@@ -62,20 +58,8 @@ class Settings:
     notify_socket: str = ""
     """systemd's `$NOTIFY_SOCKET`; empty when nobody wants to know."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """One `section.key = value` and where it stands.
-
-    `origin` begins the text of an error. A `value` of text (environment, command line) is read as what the key needs;
-    one of TOML must have the right type already. Relative paths start at `base`, or at the settings file's folder.
-    """
-
-    name: str
-    value: object
-    origin: str
-    is_text: bool = True
-    base: Path | None = None
+    warnings: tuple[str, ...] = ()
+    """What was set and is not obeyed, or should not be; for the log, and for `holdfast check`."""
 
 
 def load_settings(
@@ -88,25 +72,36 @@ def load_settings(
 ) -> Settings:
     """Return the settings in force, or raise SettingsError with one line for the operator.
 
-    Reads `file`, which must exist, or else the first of `default_files` that does. Of `environ` only `HOLDFAST_*` and
-    `NOTIFY_SOCKET` count. `assignments` come last and win.
+    Reads `file`, which must exist, or else the first of `default_files` that does. Of `environ` only `HOLDFAST_*`,
+    `NOTIFY_SOCKET` and the variables of other Mercure hubs count (`mercure_environment`). `assignments` come last.
     """
     path, document = _read_file(file, default_files)
     folder = path.parent if path else Path()
+    in_file = tuple(_file_assignments(path, document))
+    later = (*_environment_assignments(environ), *assignments)
+    mercure = mercure_assignments(environ, _find_protocols((*in_file, *later), folder))
     origins: dict[str, str] = {}
-    values: dict[str, object] = {"proxy.routes": str(folder / ProxySettings().routes)}
-    for each in (*_file_assignments(path, document), *_environment_assignments(environ), *assignments):
-        values[each.name] = _resolve(each, _convert(each), folder)
+    values: dict[str, object] = {
+        "proxy.routes": str(folder / ProxySettings().routes),
+        "mercure.history": str(folder / HubSettings().history),
+    }
+    for each in (*mercure.fallbacks, *in_file, *mercure.assignments, *later):
+        values[each.name] = convert(each, _find_key(each), folder)
         origins[each.name] = each.origin
+    hub = effective(_build("mercure", HubSettings, values, origins))
+    _check_keys_of_2019(hub, origins)
     return Settings(
         proxy=_build("proxy", ProxySettings, values, origins),
         hold=_build("hold", HoldSettings, values, origins),
         websocket=_build("websocket", WebSocketSettings, values, origins),
+        hub=hub,
         publish=_build("publish", PublishSettings, values, origins),
         log=_build("log", LogSettings, values, origins),
         route_lines=route_lines,
+        needs_routes=not hub.is_enabled or "proxy.routes" in origins,
         file=str(path or ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
+        warnings=(*mercure.warnings, *_hub_warnings(hub)),
     )
 
 
@@ -118,30 +113,19 @@ def parse_assignment(text: str) -> Assignment:
     return Assignment(name=name.strip(), value=value.strip(), origin="--set", base=Path())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Key:
-    """What is known of one setting: the type to convert to, and whether its value must not be shown."""
-
-    hint: Any
-    type: Type
-    is_secret: bool
-
-
-def _known_keys(section: str, settings: type) -> Iterator[tuple[str, _Key]]:
-    hints = get_type_hints(settings, include_extras=True)
-    for each in fields(settings):
-        hint = hints[each.name]
-        yield f"{section}.{each.name}", _Key(hint=hint, type=type_info(hint), is_secret=not each.repr)
-
-
-_SECTIONS = {
+SECTIONS: Mapping[str, type] = {
     "proxy": ProxySettings,
     "hold": HoldSettings,
     "websocket": WebSocketSettings,
+    "mercure": HubSettings,
     "publish": PublishSettings,
     "log": LogSettings,
 }
-_KEYS = {name: key for section, settings in _SECTIONS.items() for name, key in _known_keys(section, settings)}
+"""The settings of each section of the file."""
+
+_KEYS = {
+    name: key for section, settings in SECTIONS.items() for name, key in known_keys(settings, prefix=f"{section}.")
+}
 _VARIABLES = {_ENVIRONMENT_PREFIX + name.upper().replace(".", "_"): name for name in _KEYS}
 
 
@@ -163,9 +147,9 @@ def _read_file(file: Path | None, default_files: Sequence[Path]) -> tuple[Path |
 
 def _file_assignments(path: Path | None, document: Mapping[str, object]) -> Iterator[Assignment]:
     for section, table in document.items():
-        if section not in _SECTIONS:
+        if section not in SECTIONS:
             if isinstance(table, dict):
-                raise SettingsError(f"{path}: unknown section [{section}]{_suggestion(section, _SECTIONS)}")
+                raise SettingsError(f"{path}: unknown section [{section}]{suggest(section, SECTIONS)}")
             raise SettingsError(f"{path}: {section} stands outside of any section{_suggest_key(f'.{section}')}")
         if not isinstance(table, dict):
             raise SettingsError(f"{path}: {section}: expected a section, as in [{section}]")
@@ -178,32 +162,37 @@ def _environment_assignments(environ: Mapping[str, str]) -> Iterator[Assignment]
         if variable in _VARIABLES:
             yield Assignment(name=_VARIABLES[variable], value=value, origin=variable)
         elif variable.startswith(_ENVIRONMENT_PREFIX):
-            raise SettingsError(f"unknown environment variable {variable}{_suggestion(variable, _VARIABLES)}")
+            raise SettingsError(f"unknown environment variable {variable}{suggest(variable, _VARIABLES)}")
 
 
-def _convert(assignment: Assignment) -> object:
+def _find_key(assignment: Assignment) -> Key:
     key = _KEYS.get(assignment.name)
     if key is None:
         raise SettingsError(f"{assignment.origin}: unknown setting {assignment.name}{_suggest_key(assignment.name)}")
-    value = assignment.value
-    if assignment.is_text and isinstance(value, str) and isinstance(key.type, VarTupleType):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    try:
-        return msgspec.convert(value, key.hint, strict=not assignment.is_text)
-    except msgspec.ValidationError as error:
-        got = "" if key.is_secret else f", got {_shorten(repr(assignment.value))}"
-        expected = _describe(key.type)
-        raise SettingsError(f"{assignment.origin}: {assignment.name}: expected {expected}{got}") from error
+    return key
 
 
-def _resolve(assignment: Assignment, value: object, folder: Path) -> object:
-    """Make the paths among the values independent of where they were written."""
-    base = folder if assignment.base is None else assignment.base
-    if assignment.name == "proxy.routes" and value:
-        return str(base / str(value))
-    if _KEYS[assignment.name].is_secret and isinstance(value, str) and value.startswith("file:"):
-        return f"file:{(base / value.removeprefix('file:')).absolute()}"
-    return value
+def _find_protocols(assignments: Iterable[Assignment], folder: Path) -> tuple[Dialect, ...]:
+    """Return the protocols that are set, which decide what other hubs' variables mean."""
+    protocols: object = HubSettings().protocols
+    for each in assignments:
+        if each.name == "mercure.protocols":
+            protocols = convert(each, _find_key(each), folder)
+    return cast("tuple[Dialect, ...]", protocols)
+
+
+def _check_keys_of_2019(hub: HubSettings, origins: Mapping[str, str]) -> None:
+    """Refuse a hub of 2019 without keys, as those hubs did: it has none of the ways to do without them."""
+    if hub.protocols == ("2019",) and not (hub.takes_publishers or hub.subscriber_key or hub.subscriber_jwks):
+        text = "no key: set JWT_KEY, or PUBLISHER_JWT_KEY and SUBSCRIBER_JWT_KEY (mercure.publisher_key, ...)"
+        raise SettingsError(f"{origins['mercure.protocols']}: mercure.protocols: is 2019 alone, and there is {text}")
+
+
+def _hub_warnings(hub: HubSettings) -> Iterator[str]:
+    if hub.playground:
+        yield "mercure.playground is on: everybody may publish and read everything"
+    elif any(DEVELOPMENT_KEY in {each.publisher_key, each.subscriber_key} for each in hub.key_holders):
+        yield "the hub's key is the development key, which everybody knows: everybody may publish and read everything"
 
 
 def _build(
@@ -214,36 +203,10 @@ def _build(
         return settings(**own)
     except InvalidSetting as error:
         name = f"{section}.{error.key}"
-        origin = f"{origins[name]}: " if name in origins else ""
+        # An issuer's setting stands where the issuers do.
+        whole = name.partition("[")[0]
+        origin = f"{origins[whole]}: " if whole in origins else ""
         raise SettingsError(f"{origin}{name}: {error.reason}") from error
-
-
-def _describe(kind: Type) -> str:
-    match kind:
-        case BoolType():
-            return "true or false"
-        case IntType():
-            return f"a whole number{_describe_range(kind)}"
-        case FloatType():
-            return f"a number{_describe_range(kind)}"
-        case StrType():
-            return "text"
-        case LiteralType():
-            return " or ".join(repr(value) for value in kind.values)
-        case VarTupleType():
-            return f"a list of {_describe(kind.item_type)}"
-        case UnionType():
-            return " or ".join(_describe(each) for each in kind.types)
-        case NoneType():
-            return "nothing"
-        case _:
-            raise AssertionError(f"a setting has a type without a description: {kind}")
-
-
-def _describe_range(kind: IntType | FloatType) -> str:
-    if kind.ge is not None and kind.le is not None:
-        return f" from {kind.ge:.15g} to {kind.le:.15g}"
-    return f" of at least {kind.ge:.15g}" if kind.ge is not None else ""
 
 
 def _suggest_key(name: str) -> str:
@@ -252,13 +215,4 @@ def _suggest_key(name: str) -> str:
     within = [known for known in _KEYS if known.startswith(f"{section}.")]
     if elsewhere:
         return f" (did you mean {elsewhere[0]}?)"
-    return _suggestion(name, within) or _suggestion(name, _KEYS)
-
-
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return suggest(name, within) or suggest(name, _KEYS)

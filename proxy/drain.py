@@ -6,12 +6,12 @@ Spreading matters: every client that is ended comes back at once, to another pro
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
+from typing import Protocol
 
 from handlers.counters import Counters
 from handlers.deadline import Deadline
-from handlers.edge import Edge
 from handlers.session import Session, guarded
 from handlers.timers import Clock
 from proxy.connection import ClientServer
@@ -26,13 +26,22 @@ SPREAD = 0.8
 """Part of the time over which held connections are ended; the rest is for their last bytes to leave."""
 
 
+class Room(Protocol):
+    """Where connections are held: the edge, and the hub's audience."""
+
+    @property
+    def sessions(self) -> Set[Session]:
+        """Every session held now."""
+        ...
+
+
 class Drain:
     """Ends all clients of a process within `seconds`, cutting what is left then."""
 
     def __init__(
         self,
         *,
-        edge: Edge,
+        rooms: tuple[Room, ...],
         clients: ClientServer,
         clock: Clock,
         counters: Counters,
@@ -40,7 +49,7 @@ class Drain:
         errands: Errands,
         seconds: float,
     ) -> None:
-        self._edge = edge
+        self._rooms = rooms
         self._clients = clients
         self._clock = clock
         self._counters = counters
@@ -50,7 +59,7 @@ class Drain:
 
     async def run(self) -> None:
         """Return once no client is left. No new ones may be accepted meanwhile."""
-        sessions = self._edge.sessions
+        sessions = tuple(session for room in self._rooms for session in room.sessions)
         log.info("stopping: %d held connections to end within %g seconds", len(sessions), self._seconds)
         self._clients.drain()
         for session in sessions:
@@ -79,6 +88,6 @@ class Drain:
         await self._errands.all_done()
 
     def _end(self, session: Session) -> None:
-        if session in self._edge.sessions:
+        if any(session in room.sessions for room in self._rooms):
             self._counters.sessions_drained += 1
             guarded(session, session.drain)

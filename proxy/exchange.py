@@ -112,6 +112,10 @@ class Exchange:
         """Write a short plain-text answer of our own; `text` is without its newline."""
         self.answer(text_answer(status, text, headers))
 
+    def close_after(self) -> None:
+        """Make the answer the last on its connection: what the client still sends is not read."""
+        self._reusable = False
+
     def begin(self, *, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
         """Begin a streamed answer of `length` bytes, or of unknown length. `headers` are without framing.
 

@@ -12,6 +12,8 @@ from typing import assert_never
 from proxy.protocol.route import Proto, Route, Target, TargetKind
 from proxy.settings import ProxySettings
 
+OWN_HUB = "this process's Mercure hub"
+
 
 def explain_route(route: Route, settings: ProxySettings) -> str:
     """Return one line: who gets here, where the request goes, and what is changed on the way."""
@@ -73,6 +75,8 @@ def _effects(route: Route, settings: ProxySettings) -> Iterator[str]:
         yield "client's own headers copied"
     if route.prefix:
         yield f"channels prefixed '{route.prefix}'"
+    if route.mercure_link is not None:
+        yield f"linked to {f'the Mercure hub {route.mercure_link}' if route.mercure_link else OWN_HUB}"
     if route.debug or settings.debug:
         yield "reasons of failures shown to clients"
     if route.no_grip:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handlers.protocol.http1 import header_values
+from handlers.protocol.http1 import Headers, header_values
+from handlers.protocol.mercure.link_header import encode_hub_link
+from handlers.protocol.mercure.presenting import without_tokens
 from proxy.exchange import Exchange
 from proxy.log import AccessRecord, Outcome, log_access, logs_access
 from proxy.outgoing import Incoming
@@ -25,6 +27,8 @@ class Flow:
     """None until one has answered."""
     is_over_http: bool = False
     """Whether the target was asked by WebSocket-over-HTTP."""
+    hub_path: str = ""
+    """Where this process's own Mercure hub is."""
 
     @property
     def route(self) -> Route:
@@ -35,6 +39,12 @@ class Flow:
     def speaks_grip(self) -> bool:
         """Whether what the backend says with GRIP is for us, and not for a proxy in front of us or for nobody."""
         return not self.route.no_grip and not self.incoming.is_trusted
+
+    @property
+    def added_headers(self) -> Headers:
+        """What the route has Holdfast add to its backends' answers: a link to a Mercure hub (reference 1.2)."""
+        link = self.route.mercure_link
+        return () if link is None else ((b"Link", encode_hub_link(link or self.hub_path)),)
 
     @property
     def uri(self) -> str:
@@ -54,7 +64,7 @@ def log_request(exchange: Exchange, incoming: Incoming, flow: Flow | None) -> No
             target=flow.target.name if flow and flow.target else "",
             over_http=flow is not None and flow.is_over_http,
             client=incoming.client,
-            referer=_first_text(exchange, b"referer"),
+            referer=without_tokens(_first_text(exchange, b"referer")),
             route_id=flow.route.id if flow else "",
             code=exchange.status,
             size=exchange.size,

@@ -19,6 +19,7 @@ from proxy.errors import RequestBodyError, UnreachableError, UpstreamError
 from proxy.exchange import Exchange
 from proxy.flow import Flow, log_request
 from proxy.holding import Holding
+from proxy.hub.door import HubDoor
 from proxy.outgoing import Outgoing
 from proxy.protocol.matching import host_of
 from proxy.protocol.route import Proto, Target, TargetKind
@@ -49,6 +50,8 @@ class Front:
         upstream: Upstream,
         holding: Holding,
         websockets: WebSockets,
+        hub: HubDoor | None,
+        hub_path: str,
         counters: Counters,
         debug: bool,
     ) -> None:
@@ -57,6 +60,8 @@ class Front:
         self._upstream = upstream
         self._holding = holding
         self._websockets = websockets
+        self._hub = hub
+        self._hub_path = hub_path
         self._counters = counters
         self._debug = debug
 
@@ -67,6 +72,9 @@ class Front:
         """
         self._counters.requests += 1
         incoming = self._outgoing.read(exchange)
+        if self._hub is not None and self._hub.takes(incoming.path):
+            await self._hub.serve(exchange, incoming)
+            return
         loaded = self._router.select(
             host=host_of(incoming.authority.decode("latin-1")),
             proto=Proto.WS if exchange.head.is_websocket else Proto.HTTP,
@@ -79,7 +87,13 @@ class Front:
             log_request(exchange, incoming, None)
             return
         shows_reasons = self._debug or loaded.route.debug
-        flow = Flow(exchange=exchange, incoming=incoming, loaded=loaded, shows_reasons=shows_reasons)
+        flow = Flow(
+            exchange=exchange,
+            incoming=incoming,
+            loaded=loaded,
+            shows_reasons=shows_reasons,
+            hub_path=self._hub_path,
+        )
         try:
             await self._serve_or_fail(flow)
         except (ConnectionError, asyncio.CancelledError):
@@ -143,7 +157,7 @@ class Front:
             if flow.speaks_grip and is_grip(reached.answer.headers):
                 await self._holding.obey(flow, reached.answer)
             else:
-                await relay(flow.exchange, reached.answer, speaks_grip=flow.speaks_grip)
+                await relay(flow.exchange, reached.answer, speaks_grip=flow.speaks_grip, added=flow.added_headers)
         finally:
             reached.answer.close()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from handlers.deadline import Deadline
@@ -94,6 +94,7 @@ class Holding:
             return
         body = await read_limited(flow, answer) if is_instruct_body(answer.headers) else None
         instruct = parse_instruct(status=answer.status, reason=answer.reason, headers=answer.headers, body=body)
+        instruct = replace(instruct, headers=instruct.headers + flow.added_headers)
         self._tell_unsupported(flow, instruct)
         asked = Asked(flow=flow, answer=answer, instruct=instruct)
         if instruct.hold is HoldMode.RESPONSE:

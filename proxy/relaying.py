@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from handlers.protocol.http1 import Headers
 from proxy.backend import BackendAnswer
 from proxy.exchange import Exchange
 from proxy.protocol.headers import response_headers
 
 
-async def relay(exchange: Exchange, answer: BackendAnswer, *, speaks_grip: bool) -> None:
-    """Answer the client with the backend's answer; with `speaks_grip` its `Grip-*` headers go no further.
+async def relay(exchange: Exchange, answer: BackendAnswer, *, speaks_grip: bool, added: Headers = ()) -> None:
+    """Answer the client with the backend's answer and `added`; with `speaks_grip` `Grip-*` headers go no further.
 
     Raises AnswerTruncated, or ConnectionResetError when the client is gone.
     """
     exchange.begin(
         status=answer.status,
         reason=answer.reason,
-        headers=response_headers(answer.headers, grip=speaks_grip, keep_length=False),
+        headers=response_headers(answer.headers, grip=speaks_grip, keep_length=False) + added,
         length=answer.length,
     )
     if not answer.has_body_waiting:

@@ -27,6 +27,8 @@ class FileSource:
     """Routes from a file; `file:` keys are relative to its folder."""
 
     path: Path
+    is_optional: bool = False
+    """Whether there may be no such file, and then there are no routes."""
 
     @property
     def name(self) -> str:
@@ -51,9 +53,9 @@ class LineSource:
 RouteSource = FileSource | LineSource
 
 
-def choose_source(*, lines: tuple[str, ...], file: str) -> RouteSource:
-    """Return where routes come from: the lines if there are any, the file if not."""
-    return LineSource(lines=lines) if lines else FileSource(path=Path(file))
+def choose_source(*, lines: tuple[str, ...], file: str, is_optional: bool = False) -> RouteSource:
+    """Return where routes come from: the lines if there are any, the file if not, which may be missing if optional."""
+    return LineSource(lines=lines) if lines else FileSource(path=Path(file), is_optional=is_optional)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,10 @@ class Router:
         path = self.source.path
         try:
             content = path.read_bytes()
+        except FileNotFoundError as error:
+            if self.source.is_optional:
+                return RoutesFile(routes=(), problems=(), notices=())
+            raise RoutesFileError(path=str(path), reason=error.strerror or str(error)) from error
         except OSError as error:
             raise RoutesFileError(path=str(path), reason=error.strerror or str(error)) from error
         # Bytes that are not UTF-8 cost the line they are in, or nothing in a comment, but not the whole file.

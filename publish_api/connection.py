@@ -24,6 +24,7 @@ from aiohttp.web_server import Server
 from handlers.counters import Counters
 from handlers.deadline import Deadline
 from handlers.protocol.http1 import Headers, encode_head, standard_reason
+from handlers.protocol.mercure.presenting import without_tokens
 from handlers.timers import Clock
 from publish_api.errors import RequestRefused
 from publish_api.settings import PublishSettings
@@ -236,7 +237,7 @@ class PublishConnection(RequestHandler):
         if response.status >= 400:
             self._counters.publishes_refused += 1
         level = logging.INFO if response.status < 400 else logging.WARNING if response.status < 500 else logging.ERROR
-        path = request.raw_path.encode("ascii", "backslashreplace").decode()
+        path = without_tokens(request.raw_path).encode("ascii", "backslashreplace").decode()
         log.log(
             level,
             "control: %s %.200s code=%d %d%.500s",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -27,6 +27,7 @@ from handlers.timers import Clock, LoopClock
 from publish_api.authorization import Authorization
 from publish_api.connection import HEAD_TOO_LARGE, LENGTH_REQUIRED, PublishConnectionServer, PublishResponse
 from publish_api.errors import AuthError, RequestRefused
+from publish_api.mercure_port import PublishHub
 from publish_api.protocol.accept import AnswerType, choose_type
 from publish_api.settings import PublishSettings
 
@@ -46,17 +47,21 @@ PUBLISHED = {AnswerType.TEXT: b"Published\n", AnswerType.JSON: b'{"message":"Pub
 
 
 class PublishSink(Protocol):
-    """Where items go: the broker."""
+    """Where items go: the broker, or the bridge in front of it."""
 
-    def publish(self, items: Sequence[Item]) -> None:
-        """Take the items in their order. Returns at once; what it raises is answered with 500."""
+    def publish(self, items: Sequence[Item]) -> Awaitable[None] | None:
+        """Take the items in their order. Returns at once: None when they are delivered, else what to wait for.
+
+        What it raises, then or later, is answered with 500.
+        """
 
 
 class PublishServer:
     """The server of the publish port. `start` once, then `stop` once, on the loop that is to serve it.
 
     `clock` is the process's, by default the running loop's. `metrics` gives what GET /metrics answers, in Prometheus'
-    text format; without it the path is unknown. Raises InvalidSetting for a token or key file that cannot be used.
+    text format; without it the path is unknown. `hub` answers the Mercure hub's paths. Raises InvalidSetting for a
+    token or key file that cannot be used.
     """
 
     def __init__(
@@ -67,12 +72,14 @@ class PublishServer:
         counters: Counters,
         clock: Clock | None = None,
         metrics: Callable[[], bytes] | None = None,
+        hub: PublishHub | None = None,
     ) -> None:
         self._settings = settings
         self._sink = sink
         self._counters = counters
         self._clock = clock or LoopClock(asyncio.get_running_loop())
         self._metrics = metrics
+        self._hub = hub
         self._authorization = Authorization(settings)
         self._connections: PublishConnectionServer | None = None
         self._servers: list[asyncio.Server] = []
@@ -117,6 +124,11 @@ class PublishServer:
         # With the query string, and one slash at the end ignored, as the reference compares it.
         path = request.raw_path.removesuffix("/")
         self._check_head(request, length_needed=path != "/recover")
+        hub = self._hub
+        if hub is not None and hub.takes(path.partition("?")[0]):  # with its own limit of bodies
+            return await hub.answer(request, self._read_body)
+        if (request.content_length or 0) > self._settings.max_body:
+            raise RequestRefused(400, "Request body too large.")
         if path == "/metrics" and self._metrics is not None:
             check_method(request, "GET", "HEAD")
             return PublishResponse(200, self._metrics(), content_type=CONTENT_TYPE_LATEST.encode())
@@ -140,7 +152,9 @@ class PublishServer:
 
     async def _publish(self, request: BaseRequest, answer_type: AnswerType) -> PublishResponse:
         items = parse_publish(await self._read_body(request))
-        self._sink.publish(items)
+        waiting = self._sink.publish(items)
+        if waiting is not None:
+            await waiting
         note = f" items={len(items)}"
         return PublishResponse(200, PUBLISHED[answer_type], content_type=answer_type.value, note=note)
 
@@ -153,8 +167,6 @@ class PublishServer:
         is_unframed = length is None and length_needed and request.method not in BODILESS
         if is_unframed or "Transfer-Encoding" in request.headers:
             raise LENGTH_REQUIRED
-        if length is not None and length > self._settings.max_body:
-            raise RequestRefused(400, "Request body too large.")
 
     async def _read_body(self, request: BaseRequest) -> bytes:
         """Return the body, whose length is known and allowed. Raises RequestRefused when it does not come."""

@@ -1,4 +1,8 @@
-"""The counters as Prometheus reads them (`GET /metrics` on the publish port)."""
+"""The counters as Prometheus reads them (`GET /metrics` on the publish port).
+
+Every counter has a name of ours. Three of the hub's also have the name under which dashboards made for other hubs look
+for them (reference 4.4).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,15 @@ from prometheus_client.registry import Collector
 from handlers.counters import Counters
 
 PREFIX = "holdfast_"
-GAUGES = frozenset(("sessions_stream", "sessions_response", "sessions_websocket"))
+GAUGES = frozenset(("sessions_stream", "sessions_response", "sessions_websocket", "mercure_subscribers"))
 """Fields of `Counters` that go down too."""
+
+HUB_NAMES = {
+    "mercure_subscribers": ("mercure_subscribers_connected", "Subscribers that are connected now."),
+    "mercure_subscribers_opened": ("mercure_subscribers", "Subscribers served since the start."),
+    "mercure_updates": ("mercure_updates", "Updates handled since the start."),
+}
+"""Field of `Counters` -> name and help of the hub's metric; `_total` is added to a counter's name."""
 
 
 def encode_metrics(counters: Counters) -> bytes:
@@ -33,11 +44,16 @@ class CounterCollector(Collector):
         self._counters = counters
 
     def collect(self) -> Iterator[Metric]:
-        """Yield one metric for each field, with the field's docstring as its help text."""
+        """Yield one metric for each field, with the field's docstring as its help text, and then the hub's three."""
         helps = help_texts()
         for field in fields(Counters):
-            family = GaugeMetricFamily if field.name in GAUGES else CounterMetricFamily
-            yield family(PREFIX + field.name, helps[field.name], value=getattr(self._counters, field.name))
+            yield self._metric(field.name, PREFIX + field.name, helps[field.name])
+        for field_name, (name, text) in HUB_NAMES.items():
+            yield self._metric(field_name, name, text)
+
+    def _metric(self, field_name: str, name: str, text: str) -> Metric:
+        family = GaugeMetricFamily if field_name in GAUGES else CounterMetricFamily
+        return family(name, text, value=getattr(self._counters, field_name))
 
 
 @cache

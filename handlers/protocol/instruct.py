@@ -40,7 +40,7 @@ class KeepAlive:
     """Bytes to send every `timeout` seconds."""
 
     data: bytes
-    timeout: int = 55
+    timeout: float = 55
     mode: KeepAliveMode = KeepAliveMode.IDLE
 
 

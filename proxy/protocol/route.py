@@ -128,6 +128,8 @@ class Route:
     sockjs: str = ""
     sockjs_as_path: str = ""
     no_grip: bool = False
+    mercure_link: str | None = None
+    """URL of a Mercure hub to tell clients of in a `Link` header; empty: this process's own. None: say nothing."""
     log_level: int | None = None
     """0 error, 1 warning, 2 info, 3 debug, 4 trace; None for the global setting."""
 

@@ -132,6 +132,8 @@ def encode_route(route: Route) -> str:
     }
     options = [(name, text) for name, text in texts if text]
     options.extend((name, "") for name, is_on in flags.items() if is_on)
+    if route.mercure_link is not None:
+        options.append(("mercure_link", route.mercure_link))
     condition = Section(value=route.host, options=tuple(options))
     return encode_sections((condition, *map(encode_target, route.targets)))
 
@@ -182,6 +184,7 @@ def _read_route(sections: tuple[Section, ...], *, source: str, line: int) -> tup
         sockjs=options.text("sockjs") or "",
         sockjs_as_path=options.text("sockjs_as_path") or "",
         no_grip=options.flag("no_grip"),
+        mercure_link=options.last("mercure_link"),
         log_level=options.number("log_level"),
         targets=tuple(parse_target(place, options=its) for place, its in zip(places, target_options, strict=True)),
     )

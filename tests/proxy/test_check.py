@@ -137,3 +137,41 @@ def test_bytes_that_are_not_text_are_printed_as_escapes(tmp_path: Path) -> None:
     _, printed = check(f"proxy.routes={path}", SIGNED)
     assert printed[0].isascii()
     assert printed[0].isprintable()
+
+
+@pytest.mark.parametrize(
+    ("sets", "text"),
+    [
+        (
+            ("mercure.publisher_key=x",),
+            "Mercure hub: /.well-known/mercure, protocols 1.0, 8, history in mercure.db, nobody can subscribe",
+        ),
+        (
+            ("mercure.anonymous=true", "mercure.history=", "mercure.path=/hub"),
+            "Mercure hub: /hub, protocols 1.0, 8, no history, nobody can publish with a token",
+        ),
+    ],
+)
+def test_the_hub_is_explained_where_there_is_one(sets: tuple[str, ...], text: str) -> None:
+    status, printed = check(SIGNED, *sets, lines=("* a:1",))
+    assert (status, printed[0]) == (0, text)
+
+
+@pytest.mark.parametrize(
+    ("sets", "warning"),
+    [
+        (("mercure.playground=true",), "warning: mercure.playground is on: everybody may publish and read everything"),
+        (
+            ("mercure.debugger=true",),
+            "warning: there are settings of the Mercure hub, but no key, no issuer and no mercure.anonymous: it is off",
+        ),
+    ],
+)
+def test_what_is_risky_or_idle_about_the_hub_is_a_warning(sets: tuple[str, ...], warning: str) -> None:
+    status, printed = check(SIGNED, *sets, lines=("* a:1",))
+    assert status == 0
+    assert printed.count(warning) == 1
+
+
+def test_a_history_alone_is_no_reason_to_warn() -> None:
+    assert check(SIGNED, "mercure.history=x.db", lines=("* a:1",))[1][1:] == ["1 route, 0 problems"]

@@ -43,6 +43,11 @@ SIGNING = ProxySettings(sig_key="k" * 32)
         ("*,debug a:1", "any host, any path -> a:1 (plain HTTP), reasons of failures shown to clients, signed"),
         ("*,sig_iss=me a:1", "any host, any path -> a:1 (plain HTTP), signed as 'me'"),
         ("*,no_grip a:1", "any host, any path -> a:1 (plain HTTP), no GRIP"),
+        ("*,mercure_link a:1", "any host, any path -> a:1 (plain HTTP), linked to this process's Mercure hub, signed"),
+        (
+            "*,mercure_link=https://h/hub a:1",
+            "any host, any path -> a:1 (plain HTTP), linked to the Mercure hub https://h/hub",
+        ),
     ],
 )
 def test_a_route_says_who_gets_where_and_what_is_changed(line: str, words: str) -> None:

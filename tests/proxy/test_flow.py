@@ -55,3 +55,23 @@ async def test_a_request_without_a_route_is_logged_too(caplog: pytest.LogCapture
         assert (await client.fetch("/")).status == 502
         [record] = records(caplog)
     assert (record.outcome, record.code, record.target, record.route_id) == (Outcome.ANSWERED, 502, "", "")
+
+
+@pytest.mark.parametrize(
+    ("option", "links"),
+    [
+        ("", ()),
+        (",mercure_link", (b'</our/hub>; rel="mercure"',)),
+        (",mercure_link=/elsewhere", (b'</elsewhere>; rel="mercure"',)),
+        (",mercure_link=https://hub.example/hub?a=b", (b'<https://hub.example/hub?a=b>; rel="mercure"',)),
+        (',mercure_link="https://h/a b>, x"', (b'<https://h/a%20b%3E,%20x>; rel="mercure"',)),
+    ],
+    ids=["none", "own", "path", "elsewhere", "no way out of the brackets"],
+)
+async def test_a_route_can_tell_clients_where_a_mercure_hub_is(option: str, links: tuple[bytes, ...]) -> None:
+    async with (
+        ScriptedBackend() as backend,
+        running(f"*{option} {backend.address}", settings=["mercure.path=/our/hub"]) as app,
+        await client_of(app) as client,
+    ):
+        assert (await client.fetch("/")).values(b"link") == links

@@ -149,3 +149,22 @@ async def test_a_poll_is_answered_at_its_timeout(app: App, client: RawClient, ba
     await advance(app, 0.2)
     assert (await client.response()).body == b"later"
     assert not app.edge.sessions
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        grip_stream("room"),
+        grip_response("room", headers=[("Grip-Timeout", "7")]),
+        grip_instruct({"response": {"body": "x"}}),
+        grip_instruct({"hold": {"mode": "stream", "channels": [{"name": "room"}]}}),
+    ],
+    ids=["stream", "poll", "answer", "stream by instruct"],
+)
+async def test_what_is_held_is_linked_to_the_hub_as_well(backend: ScriptedBackend, script: Answer) -> None:
+    backend.default = script
+    async with running(f"*,mercure_link {backend.address}") as app, await client_of(app) as client:
+        await client.send(encode_request("/"))
+        await until(lambda: app.edge.sessions or app.counters.requests_abandoned or client.pending())
+        await advance(app, 7.2)
+        assert (await client.head()).values(b"link") == (b'</.well-known/mercure>; rel="mercure"',)

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process's environment with no HOLDFAST_* variables but these."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+    """Return this process's environment with no variables of a hub's but these."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HOLDFAST_", "MERCURE_"))}
     return {**inherited, "PYTHONPATH": str(ROOT), **(changes or {})}
 
 
@@ -41,6 +41,10 @@ def holdfast(*words: str, folder: Path, environ: Mapping[str, str] | None = None
         (("--set", "proxy.head_limit=1"), {}, "--set: proxy.head_limit: expected a whole number from 1024 to 16777216"),
         (("run", "--set", "x"), {}, "--set x: expected section.key=value, as in proxy.debug=true"),
         (("check",), {"HOLDFAST_LISTEN": ":80"}, "unknown environment variable HOLDFAST_LISTEN (did you mean"),
+        (("check",), {"MERCURE_JWT_KEY": "x"}, "unknown environment variable MERCURE_JWT_KEY (did you mean"),
+        ((), {"MERCURE_EXTRA_DIRECTIVES": "x"}, "MERCURE_EXTRA_DIRECTIVES, line 1: x: unknown directive"),
+        (("mercure-token",), {}, "--iss is needed: mercure.issuers has not exactly one issuer"),
+        (("mercure-check", "x"), {}, "there is no key to check a token with"),
         (("--config", "none.toml"), {}, "none.toml: cannot be read: No such file or directory"),
         (("check", "--config", "none.toml"), {}, "none.toml: cannot be read: No such file or directory"),
         (("--listen", "here"), {}, "--listen: proxy.listen: 'here' is not an address"),
@@ -73,7 +77,7 @@ def test_a_wrong_command_line_is_usage_and_status_two(words: tuple[str, ...], tm
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("--help",), ("run the proxy (the default)", "check", "publish", "version")),
+        (("--help",), ("run the proxy (the default)", "check", "publish", "mercure-token", "mercure-check")),
         (("run", "--help"), ("--config", "--listen", "--route LINE", "--set SECTION.KEY=VALUE", "HOLDFAST_<SECTION>")),
         (("check", "--help"), ("--config", "Exit status 1")),
         (("version",), ("holdfast ",)),
@@ -146,6 +150,30 @@ def test_check_finds_a_token_file_that_is_missing(tmp_path: Path) -> None:
     done = holdfast("check", "--route", "* a:1", "--set", "publish.token=file:none", folder=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     assert f"publish.token: {tmp_path / 'none'} cannot be read: No such file or directory\n" in done.stdout
+
+
+def test_o11_check_finds_a_hub_key_that_cannot_be_used(tmp_path: Path) -> None:
+    done = holdfast("check", "--route", "* a:1", "--set", "mercure.publisher_key=file:none", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert f"mercure.publisher_key: {tmp_path / 'none'} cannot be read: No such file or directory\n" in done.stdout
+
+
+def test_check_says_which_of_another_hubs_variables_are_not_obeyed(tmp_path: Path) -> None:
+    environ = {"MERCURE_PUBLISHER_JWT_KEY": "k" * 32, "MERCURE_EXTRA_DIRECTIVES": "dispatch_timeout 1s"}
+    done = holdfast("check", "--route", "* a:1", folder=tmp_path, environ=environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\nMercure hub: /.well-known/mercure, protocols 1.0, 8, history in mercure.db, nobody can" in done.stdout
+    assert "warning: MERCURE_EXTRA_DIRECTIVES, line 1: dispatch_timeout: has no equivalent, and is not" in done.stdout
+
+
+def test_a_token_that_is_made_is_accepted_with_the_same_settings(tmp_path: Path) -> None:
+    (tmp_path / "holdfast.toml").write_text("[mercure]\nplayground = true\n")
+    for dialect in ((), ("--legacy",)):
+        made = holdfast("mercure-token", "--dev", *dialect, folder=tmp_path)
+        assert (made.returncode, made.stderr) == (0, "")
+        checked = holdfast("mercure-check", made.stdout.strip(), folder=tmp_path)
+        assert checked.returncode == 0
+        assert checked.stdout.count(": accepted\n") == 2
 
 
 def test_the_shipped_settings_and_routes_are_without_problems(tmp_path: Path) -> None:

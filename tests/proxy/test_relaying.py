@@ -86,6 +86,18 @@ async def test_grip_headers_are_for_us_where_it_is_spoken(
     assert {name for name in found.head.names() if name.startswith((b"grip", b"x-hop"))} == names
 
 
+async def test_a_link_to_the_hub_stands_behind_the_backends_own_links(backend: ScriptedBackend) -> None:
+    """Whatever the status, and on the answer to HEAD too."""
+    own = b'</topic>; rel="self"'
+    async with running(f"*,mercure_link {backend.address}") as app, await client_of(app) as client:
+        for status, method in [(200, "GET"), (404, "GET"), (304, "GET"), (200, "HEAD")]:
+            body = b"" if method == "HEAD" or status == 304 else b"x"
+            backend.default = text(body, status=status, headers=[(b"Link", own)])
+            found = await client.fetch("/", method=method)
+            assert (found.status, found.body) == (status, body)
+            assert found.values(b"link") == (own, b'</.well-known/mercure>; rel="mercure"')
+
+
 @pytest.mark.parametrize("ending", Ending)
 @pytest.mark.parametrize(
     "start",

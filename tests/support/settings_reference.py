@@ -10,15 +10,18 @@ import ast
 import inspect
 import json
 import textwrap
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import get_type_hints
 
-from proxy.config import Settings
+from handlers.hub.settings import IssuerSettings
+from proxy.config import SECTIONS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE_FILE = ROOT / "holdfast.toml"
 DOCUMENT_FILE = ROOT / "docs" / "configuration.md"
+
+EXAMPLES = {"id": '"https://issuer.example"'}
+"""Values for what has no default."""
 
 BEGIN = "<!-- begin: written by tests/support/settings_reference.py from the docstrings -->\n"
 END = "<!-- end -->\n"
@@ -30,14 +33,13 @@ _EXAMPLE_HEAD = """\
 """
 
 
+TABLES: dict[str, type] = {"mercure.issuers": IssuerSettings}
+"""Settings that are tables, of which there may be several."""
+
+
 def sections() -> dict[str, type]:
     """Return the settings class of each section."""
-    hints = get_type_hints(Settings)
-    found: dict[str, type] = {}
-    for each in fields(Settings):
-        if each.name in {"proxy", "hold", "websocket", "publish", "log"}:
-            found[each.name] = hints[each.name]
-    return found
+    return dict(SECTIONS)
 
 
 def field_docstrings(settings: type) -> dict[str, str]:
@@ -74,24 +76,42 @@ def example_text() -> str:
                 texts[each.name], 110, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
             )
             parts.append(f"\n{comment}\n#{each.name} = {toml_value(each.default)}\n")
+        parts.extend(_example_table(name, each) for name, each in TABLES.items() if name.startswith(f"{section}."))
     return "".join(parts)
+
+
+def _example_table(name: str, settings: type) -> str:
+    """Return what a table of such settings looks like, as a comment: behind the section, whose end it is in TOML."""
+    about = f"\n# {inspect.getdoc(settings)}\n# Such tables stand behind the section's other settings.\n#\n"
+    lines = [
+        f"# {each.name} = {EXAMPLES[each.name] if each.default is MISSING else toml_value(each.default)}\n"
+        for each in fields(settings)
+    ]
+    return "".join((about, f"# [[{name}]]\n", *lines))
 
 
 def document_text(document: str) -> str:
     """Return docs/configuration.md with the part between the marks written anew."""
     before, _, rest = document.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{''.join(map(_table, sections()))}{END}{after}"
+    written: list[str] = []
+    for section, settings in sections().items():
+        written.append(_table(f"[{section}]", settings))
+        written.extend(_table(f"[[{name}]]", each) for name, each in TABLES.items() if name.startswith(f"{section}."))
+    return f"{before}{BEGIN}{''.join(written)}{END}{after}"
 
 
-def _table(section: str) -> str:
-    settings = sections()[section]
+def _table(heading: str, settings: type) -> str:
     texts = field_docstrings(settings)
-    lines = [f"\n### `[{section}]`\n\n{inspect.getdoc(settings)}\n\n| Key | Default | Meaning |\n|---|---|---|\n"]
+    lines = [f"\n### `{heading}`\n\n{inspect.getdoc(settings)}\n\n| Key | Default | Meaning |\n|---|---|---|\n"]
     for each in fields(settings):
         meaning = texts[each.name].replace("|", r"\|")
-        lines.append(f"| `{each.name}` | `{toml_value(each.default)}` | {meaning} |\n")
+        lines.append(f"| `{each.name}` | `{_default(each.default)}` | {meaning} |\n")
     return "".join((*lines, "\n"))
+
+
+def _default(value: object) -> str:
+    return "required" if value is MISSING else toml_value(value)
 
 
 if __name__ == "__main__":

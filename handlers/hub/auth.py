@@ -1,0 +1,158 @@
+"""Who may do what at the hub: the token of a request, verified (reference 1.9, 2.1, 2.4, 3, 6.2).
+
+Asked by the hub's doors before anything else of a request is looked at. It says who the bearer is and what is granted;
+whether a request without a token is let in, and what topics an update has, is the door's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from handlers.errors import Challenge
+from handlers.hub.key_ring import KeyRing, Role
+from handlers.hub.keys import KeySource
+from handlers.hub.settings import HubSettings
+from handlers.hub.signed import SignedToken, open_token
+from handlers.protocol.fields import printable
+from handlers.protocol.mercure.claims import (
+    CheckMatcher,
+    TokenError,
+    check_audience,
+    check_times,
+    find_dialect,
+    parse_grants,
+)
+from handlers.protocol.mercure.grants import Token, TokenDialect
+from handlers.protocol.mercure.matcher import Matcher
+from handlers.protocol.mercure.presenting import (
+    CURRENT_COOKIE,
+    LEGACY_COOKIE,
+    PresentingRules,
+    TokenSource,
+    check_origin,
+    find_token,
+    refusal,
+)
+from handlers.protocol.names import Topic
+from handlers.timers import Clock
+
+__all__ = ["Authority", "Role", "Shown", "allows_publish"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What of a request can hold a token, or tells where it comes from: every value of each header, in order.
+
+    `query_tokens`: each `authorization` of the URL's query, decoded.
+    """
+
+    method: str
+    authorization: tuple[bytes, ...] = ()
+    cookies: tuple[bytes, ...] = ()
+    query_tokens: tuple[str, ...] = ()
+    origin: bytes | None = None
+    referer: bytes | None = None
+
+
+class Authority:
+    """Verifies tokens. May be asked by any number of requests at once; `close` it at the end.
+
+    `matching_check` raises MatcherError for a matcher that cannot be used. Raises InvalidSetting, whose key is that of
+    `[mercure]`.
+    """
+
+    def __init__(self, settings: HubSettings, *, clock: Clock, matching_check: CheckMatcher) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._matching_check = matching_check
+        self._ring = KeyRing(settings, clock=clock)
+        self._rules = _presenting_rules(settings)
+
+    def has_keys(self, role: Role) -> bool:
+        """Whether any token can be verified for `role`. Without, tokens are not looked at."""
+        return self._ring.has_keys(role)
+
+    async def check(self, shown: Shown, role: Role, *, resource: str) -> Token | None:
+        """Return the verified token; None when none was shown, or when there are no keys for `role`.
+
+        `resource` is the hub's identifier, which a token of 1.0 has to be for. Raises HubRefusal, with a challenge for
+        what is wrong with a token: where a hub before 1.0 would not send one, leave it out.
+        """
+        if not self.has_keys(role):
+            return None
+        try:
+            found = find_token(
+                authorization=shown.authorization,
+                cookies=shown.cookies,
+                query_tokens=shown.query_tokens,
+                rules=self._rules,
+            )
+            if found is None:
+                return None
+            if found.source is TokenSource.COOKIE and shown.method == "POST":
+                check_origin(shown.origin, shown.referer, self._settings.publish_origins)
+            return await self._verify(open_token(found.value), role, resource)
+        except TokenError as error:
+            raise refusal(Challenge.INVALID_TOKEN, f"{role.value}'s token refused: {error}") from error
+
+    async def close(self) -> None:
+        """Stop fetching keys."""
+        await self._ring.close()
+
+    async def _verify(self, signed: SignedToken, role: Role, resource: str) -> Token:
+        settings = self._settings
+        dialect = find_dialect(
+            signed.claims,
+            typ=signed.header.get("typ"),
+            speaks_current=settings.speaks_current,
+            speaks_legacy=settings.speaks_selectors,
+        )
+        is_current = dialect is TokenDialect.CURRENT
+        await _check_signature(signed, self._source(signed, role, is_current=is_current))
+        if is_current:
+            check_audience(signed.claims, resource)
+        expires_at = check_times(signed.claims, self._clock.wall(), required=is_current)
+        grants = parse_grants(signed.claims, dialect, speaks_2019=settings.speaks_2019, check=self._matching_check)
+        if role is Role.PUBLISHER and grants.publish is None:
+            raise TokenError("its 'mercure' claim has no 'publish'")
+        return Token(grants=grants, expires_at=expires_at, name=signed.name)
+
+    def _source(self, signed: SignedToken, role: Role, *, is_current: bool) -> KeySource:
+        """Return the keys that the token is under. What it says of its issuer only selects them."""
+        if not is_current:
+            source = self._ring.of_legacy(role)
+            if source is None:
+                raise TokenError("it is of a dialect before 1.0, and there is no key for those")
+            return source
+        issuer = signed.claims.get("iss")
+        if not isinstance(issuer, str):
+            raise TokenError("it has no 'iss'")
+        source = self._ring.of_issuer(role, issuer)
+        if source is None:
+            raise TokenError(f"its 'iss', '{printable(issuer[:100])}', has no key for this role")
+        return source
+
+
+def allows_publish(token: Token, topics: Iterable[Topic], matches: Callable[[Matcher, Topic], bool]) -> bool:
+    """Whether the token grants publishing on every one of `topics`, canonical and alternate (reference 1.9.4)."""
+    granted = token.grants.publish or ()
+    return all(any(matches(matcher, topic) for matcher in granted) for topic in topics)
+
+
+async def _check_signature(signed: SignedToken, source: KeySource) -> None:
+    keys = await source.candidates(signed.algorithm, signed.kid)
+    if not keys:
+        raise TokenError("no key goes with its 'alg'")
+    if not any(key.verifies(signed.signed, signed.signature) for key in keys):
+        raise TokenError("its signature is wrong")
+
+
+def _presenting_rules(settings: HubSettings) -> PresentingRules:
+    legacy = (LEGACY_COOKIE,) if settings.speaks_selectors else ()
+    return PresentingRules(
+        cookie_names=tuple(dict.fromkeys((settings.cookie_name, CURRENT_COOKIE, *legacy))),
+        strict_legacy=not settings.speaks_current,
+        # It came with 0.14.
+        query="8" in settings.protocols,
+    )

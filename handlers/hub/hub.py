@@ -1,0 +1,95 @@
+"""The Mercure hub: the one place where an update gets its id, is stored, and is handed to the audience.
+
+Called by the publishers' door and by whatever makes updates in this process. Delivery follows storage: what the engine
+has committed it gives back here, in order, before the publisher is answered. Nothing here waits for a subscriber.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from handlers.counters import Counters
+from handlers.engines.engine import Engine
+from handlers.hub.audience import Audience
+from handlers.protocol.mercure.headers import EARLIEST
+from handlers.protocol.mercure.update import ActiveSubscription, StoredUpdate, Update
+from handlers.protocol.names import EventId
+from handlers.timers import Clock
+
+log = logging.getLogger("holdfast.hub")
+
+Follower = Callable[[Update], object]
+
+
+class Hub:
+    """Takes updates in one order and gives them to the audience in that order. `open` once, `close` once."""
+
+    def __init__(self, *, engine: Engine, audience: Audience, clock: Clock, counters: Counters) -> None:
+        self.engine = engine
+        self.audience = audience
+        self.last_seq = 0
+        self.last_id = EARLIEST
+        self.is_healthy = True
+        """Whether storing succeeded when it was last tried."""
+        self.follower: Follower | None = None
+        """Whoever else is told of each update when it is delivered (the bridge); must not raise."""
+        self._clock = clock
+        self._counters = counters
+
+    def open(self) -> tuple[ActiveSubscription, ...]:
+        """Open the history; return the subscriptions that were alive when the process last ended without a word.
+
+        Raises StorageError.
+        """
+        opened = self.engine.open(self._deliver, at=self._clock.wall())
+        self.last_seq = opened.last_seq
+        self.last_id = opened.last_id or EARLIEST
+        return opened.subscriptions
+
+    async def close(self) -> None:
+        """Store what was published, and close the history."""
+        await self.engine.close()
+
+    def publish(self, update: Update) -> asyncio.Future[StoredUpdate]:
+        """Store and deliver an update, which gets an id if it has none.
+
+        Returns at once. The future is done when the update is stored and with every subscriber's transport, or has
+        StorageError when it could not be stored; then nobody has got it.
+        """
+        named = update if update.id else replace(update, id=new_event_id())
+        future = self.engine.append(named, at=self._clock.wall())
+        future.add_done_callback(self._note_failure)
+        return future
+
+    def _deliver(self, batch: Sequence[StoredUpdate]) -> None:
+        """Hand over what is stored (`handlers.engines.engine.Engine`)."""
+        self.is_healthy = True
+        for stored in batch:
+            update = stored.update
+            self.last_seq, self.last_id = stored.seq, update.id
+            receivers = self.audience.deliver(update)
+            if update.presence is None:
+                self._counters.mercure_updates += 1
+                if self.follower is not None:
+                    self.follower(update)
+            log.info("update id=%.200s topic=%.200s receivers=%d", update.id, update.topics[0], receivers)
+
+    def _note_failure(self, future: asyncio.Future[StoredUpdate]) -> None:
+        # Looking at the exception also tells asyncio that it was seen: nobody waits for an update on a subscription.
+        if not future.cancelled() and future.exception() is not None:
+            self.is_healthy = False
+            self._counters.mercure_storage_failures += 1
+
+
+def new_event_id() -> EventId:
+    """Return a fresh id. Random, as the draft recommends: one in time's order tells of order and time."""
+    return EventId(uuid.uuid4().urn)
+
+
+def bare_event_id() -> EventId:
+    """Return a fresh id as hubs of 2019 made them."""
+    return EventId(str(uuid.uuid4()))

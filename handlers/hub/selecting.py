@@ -1,0 +1,42 @@
+"""Says of a single update whether a single subscriber gets it, and in which shape: for replay from the history.
+
+Live updates go by `audience`, which finds the subscribers of an update; here it is the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from handlers.hub.subscriber import Subscriber
+from handlers.protocol.mercure.matcher import Matcher
+from handlers.protocol.mercure.matching import Matching
+from handlers.protocol.mercure.subscription import encode_presence
+from handlers.protocol.mercure.update import Update
+from handlers.protocol.names import Topic
+
+
+class Selector:
+    """Selects updates by a subscriber's matchers and grants, as they are now (reference 1.11)."""
+
+    def __init__(self, *, matching: Matching, hub_path: str) -> None:
+        self._matching = matching
+        self._hub_path = hub_path
+
+    def select(self, subscriber: Subscriber, update: Update) -> Update | None:
+        """Return the update as the subscriber gets it, or None."""
+        if update.private and not subscriber.readable.lets(update.topics, self._matching.matches):
+            return None
+        if update.presence is None:
+            return update if self._matches_any(subscriber.matchers, update.topics) else None
+        current_topic, legacy_topic = update.topics
+        current = (matcher for matcher in subscriber.matchers if not matcher.is_legacy)
+        if self._matches_any(current, (current_topic,)):
+            return encode_presence(self._hub_path, update, legacy=False)
+        legacy = (matcher for matcher in subscriber.matchers if matcher.is_legacy)
+        if self._matches_any(legacy, (legacy_topic,)):
+            return encode_presence(self._hub_path, update, legacy=True)
+        return None
+
+    def _matches_any(self, matchers: Iterable[Matcher], topics: tuple[Topic, ...]) -> bool:
+        matches = self._matching.matches
+        return any(matches(matcher, topic) for matcher in matchers for topic in topics)

@@ -1,0 +1,115 @@
+"""A subscriber's WebSocket: each update is a text message of JSON. What the client sends means nothing.
+
+For clients that cannot stream; not of the specification, which allows other ways of dispatch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from handlers.framed import FramedSession
+from handlers.hub.frames import Frames
+from handlers.hub.subscriber import Subscriber
+from handlers.protocol.instruct import KeepAlive
+from handlers.protocol.rate import TokenBucket
+from handlers.protocol.ws_deflate import Deflate
+from handlers.protocol.ws_frames import CloseReason, Frame, Opcode
+from handlers.session import Site
+from handlers.settings import WebSocketSettings
+
+log = logging.getLogger("holdfast.hub")
+
+NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008
+"""Close codes (RFC 6455 section 7.4.1)."""
+
+MESSAGE_LIMIT = 65_536
+"""Bytes of a message that is read only to be thrown away."""
+
+PINGS_BURST = 10
+"""Seconds' worth of `control_rate` that pings may come at once."""
+
+
+class HubSocket(FramedSession):
+    """One WebSocket. `ends_at` is in the clock's monotonic seconds, `math.inf` for never."""
+
+    __slots__ = ("_pings", "ends_at", "subscriber")
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        limits: WebSocketSettings,
+        transport: asyncio.Transport,
+        subscriber: Subscriber,
+        ends_at: float,
+        label: str,
+        deflate: Deflate | None,
+        keep_alive: KeepAlive | None,
+    ) -> None:
+        super().__init__(
+            site=site,
+            limits=limits,
+            transport=transport,
+            subscriptions=(),
+            label=label,
+            prefix="",
+            message_limit=MESSAGE_LIMIT,
+            deflate=deflate,
+        )
+        self.subscriber = subscriber
+        self.ends_at = ends_at
+        self._keep_alive = keep_alive
+        self._pings: TokenBucket | None = None
+
+    def deliver(self, frames: Frames) -> None:
+        """Send an update."""
+        self.write(frames.deflated_frame if self.is_deflated else frames.plain_frame)
+        self.touched = self.site.clock.now()
+
+    def on_frame(self, frame: Frame) -> None:
+        """Answer a ping; everything else is counted and dropped."""
+        if frame.opcode is Opcode.PING:
+            self._pong(frame)
+        elif frame.opcode is not Opcode.PONG:
+            self.site.counters.websocket_messages += frame.fin
+            self.site.counters.websocket_discarded += frame.fin
+
+    def on_close(self, frame: Frame, reason: CloseReason) -> None:
+        """Answer the client's close."""
+        self.close(reason)
+
+    def on_gone(self) -> None:
+        """Nobody needs to know."""
+
+    def on_deadline(self, now: float) -> None:
+        """Close when the time is up; the client may come back."""
+        if self.ends_at <= now and not self.is_close_sent:
+            self.site.counters.mercure_expired += 1
+            self.close(CloseReason(code=NORMAL, reason="time is up"))
+        else:
+            super().on_deadline(now)
+
+    @property
+    def next_due(self) -> float:
+        """When the wheel is to wake this session."""
+        return super().next_due if self.is_close_sent else min(super().next_due, self.ends_at)
+
+    def drain(self) -> None:
+        """Close because the process stops."""
+        self.close(CloseReason(code=GOING_AWAY))
+
+    def end_silent(self, why: str) -> None:
+        """Close a WebSocket on which nothing has moved for too long."""
+        log.warning("%s closed: %s", self.label, why)
+        self.close(CloseReason(code=GOING_AWAY, reason=why))
+
+    def _pong(self, frame: Frame) -> None:
+        now = self.site.clock.now()
+        if self._pings is None:
+            rate = self.limits.control_rate
+            self._pings = TokenBucket(rate=rate, burst=rate * PINGS_BURST, now=now)
+        if self._pings.take(now):
+            self.send_frame(Frame(Opcode.PONG, frame.data))
+        else:
+            self.refuse(POLICY, "too many pings")

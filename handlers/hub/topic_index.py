@@ -1,0 +1,148 @@
+"""Subscribers by topic matcher, so that a publication looks only at those that can receive it.
+
+Exact topics are found by dictionary. A pattern hangs under its anchor, the literal text it begins with, and is tried
+only for topics that begin so; each distinct pattern once, however many sit on it. One index holds the matchers of one
+dialect, because subscriptions are told of in the dialect of the watcher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from handlers.hub.poll import HubPoll
+from handlers.hub.socket import HubSocket
+from handlers.hub.stream import HubStream
+from handlers.protocol.mercure.matcher import Matcher, MatcherKind
+from handlers.protocol.mercure.matching import Matching
+from handlers.protocol.names import Topic
+
+HubSession = HubStream | HubPoll | HubSocket
+K = TypeVar("K", Matcher, str)
+
+
+class SubscriberRow:
+    """Everybody with one matcher: chunked streams, which get their bytes in one plain loop, and all others."""
+
+    __slots__ = ("_walk", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[HubSession, None] = {}
+        self._walk: tuple[tuple[HubStream, ...], tuple[HubSession, ...]] | None = None
+
+    def add(self, session: HubSession) -> None:
+        """Put `session` at the end."""
+        self.members[session] = None
+        self._walk = None
+
+    def discard(self, session: HubSession) -> None:
+        """Take `session` out if it is there."""
+        self.members.pop(session, None)
+        self._walk = None
+
+    def walk(self) -> tuple[tuple[HubStream, ...], tuple[HubSession, ...]]:
+        """Return (chunked streams, others) as they stand now; the tuples never change under a walker."""
+        if self._walk is None:
+            self._walk = split(self.members)
+        return self._walk
+
+
+class TopicIndex:
+    """The matchers of one dialect; `patterns` is the kind of those that are neither exact nor the wildcard."""
+
+    def __init__(self, matching: Matching, patterns: MatcherKind) -> None:
+        self._matching = matching
+        self._patterns = patterns
+        self._exact: dict[str, SubscriberRow] = {}
+        self._everything = SubscriberRow()
+        self._anchored: dict[str, dict[Matcher, SubscriberRow]] = {}
+        self._unanchored: dict[Matcher, SubscriberRow] = {}
+
+    @property
+    def unanchored(self) -> frozenset[Matcher]:
+        """The patterns that every topic has to be tried on."""
+        return frozenset(self._unanchored)
+
+    def add(self, matcher: Matcher, session: HubSession) -> None:
+        """Subscribe `session` by `matcher`."""
+        if matcher.is_wildcard:
+            self._everything.add(session)
+        elif is_exact(matcher):
+            self._exact.setdefault(matcher.value, SubscriberRow()).add(session)
+        else:
+            self._place_of(matcher).setdefault(matcher, SubscriberRow()).add(session)
+
+    def discard(self, matcher: Matcher, session: HubSession) -> None:
+        """Take back what `add` did; harmless when it is not there."""
+        if matcher.is_wildcard:
+            self._everything.discard(session)
+        elif is_exact(matcher):
+            drop(self._exact, matcher.value, session)
+        else:
+            anchor = self._matching.anchor(matcher)
+            place = self._unanchored if anchor is None else self._anchored.get(anchor, {})
+            drop(place, matcher, session)
+            if anchor is not None and not place:
+                self._anchored.pop(anchor, None)
+
+    def rows(self, topic: Topic) -> Iterator[SubscriberRow]:
+        """Yield the rows of all matchers that match `topic`; somebody may be in several."""
+        if self._everything.members:
+            yield self._everything
+        exact = self._exact.get(topic)
+        if exact is not None:
+            yield exact
+        if self._unanchored:
+            yield from self._matching_rows(self._unanchored, topic)
+        if self._anchored:
+            for anchor in self._matching.anchors(self._patterns, topic):
+                place = self._anchored.get(anchor)
+                if place is not None:
+                    yield from self._matching_rows(place, topic)
+
+    def _matching_rows(self, place: dict[Matcher, SubscriberRow], topic: Topic) -> Iterator[SubscriberRow]:
+        matches = self._matching.matches
+        for matcher, row in place.items():
+            if matches(matcher, topic):
+                yield row
+
+    def _place_of(self, matcher: Matcher) -> dict[Matcher, SubscriberRow]:
+        anchor = self._matching.anchor(matcher)
+        return self._unanchored if anchor is None else self._anchored.setdefault(anchor, {})
+
+
+def is_exact(matcher: Matcher) -> bool:
+    """Say whether only equality counts: a selector without a brace is no template (reference 2.2)."""
+    return matcher.kind is MatcherKind.EXACT or (matcher.kind is MatcherKind.SELECTOR and "{" not in matcher.value)
+
+
+def gather(rows: Iterable[SubscriberRow]) -> tuple[tuple[HubStream, ...], tuple[HubSession, ...]]:
+    """Return (chunked streams, others) of all rows, each session once."""
+    found = tuple(rows)
+    if not found:
+        return (), ()
+    if len(found) == 1:
+        return found[0].walk()
+    return split(dict.fromkeys(session for row in found for session in row.members))
+
+
+def split(sessions: Iterable[HubSession]) -> tuple[tuple[HubStream, ...], tuple[HubSession, ...]]:
+    """Tell the chunked streams from the rest."""
+    streams: list[HubStream] = []
+    others: list[HubSession] = []
+    for session in sessions:
+        if isinstance(session, HubStream) and session.chunked:
+            streams.append(session)
+        else:
+            others.append(session)
+    return tuple(streams), tuple(others)
+
+
+def drop(place: dict[K, SubscriberRow], key: K, session: HubSession) -> None:
+    """Take `session` out of the row at `key`, and an empty row out of its place."""
+    row = place.get(key)
+    if row is None:
+        return
+    row.discard(session)
+    if not row.members:
+        del place[key]

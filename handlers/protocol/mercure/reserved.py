@@ -1,0 +1,34 @@
+"""Which topics belong to the hub itself (reference 1.8): nobody may publish to them.
+
+Called by those who take publications. A topic is resolved as a link on the hub's own page would be, so that no spelling
+of the hub's path gets by; the host does not count.
+"""
+
+from __future__ import annotations
+
+import re
+
+import ada_url
+
+# RFC 3986 section 2.3; other percent-escapes mean something else than their characters.
+_ESCAPED_UNRESERVED = re.compile("%(2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])", re.IGNORECASE)
+
+
+def is_reserved(topic: str, hub_path: str) -> bool:
+    """Say whether `topic` names the hub at `hub_path`, or something below it; what is no URL does not."""
+    hub = _path("", f"https://hub.invalid{hub_path}")
+    paths = (_path(topic, base) for base in _bases(hub_path))
+    return any(path is not None and (path == hub or path.startswith(f"{hub}/")) for path in paths)
+
+
+def _bases(hub_path: str) -> tuple[str, ...]:
+    # `http:x` is relative to a base that is http: the hub's own URL, or that which stands in where it is not known.
+    return f"https://hub.invalid{hub_path}", f"http://hub.invalid{hub_path}", "http://hub.invalid/"
+
+
+def _path(topic: str, base: str) -> str | None:
+    try:
+        path = ada_url.URL(topic, base).pathname
+    except ValueError:
+        return None
+    return _ESCAPED_UNRESERVED.sub(lambda match: chr(int(match[1], 16)), path)

@@ -1,0 +1,347 @@
+"""WHATWG URL patterns as topic matchers (reference 1.4).
+
+Called by `matching`. The `urlpattern` library reads a pattern: it finds the components, resolves them against the base
+and brings literal text into canonical form. It gets to see no regular expression and no topic: hostile ones would keep
+it busy for seconds, with gigabytes. RE2 matches here, within bounds, what `ada_url` makes of a topic. What the library
+says of a bad pattern never leaves this module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import NamedTuple
+
+import ada_url
+from urlpattern import URLPattern
+
+from handlers.protocol.mercure.selector import LinearRegexp, RegexpError, quoted
+from handlers.protocol.mercure.text import slash_prefixes
+
+MAX_DYNAMIC = 256
+"""Names, wildcards and groups a pattern may have: so many cost the library a few milliseconds."""
+MAX_ORIGIN = 512
+"""Characters of an anchor's origin; patterns for longer ones have no anchor."""
+
+_SPECIAL_SCHEMES = ("http", "https", "ws", "wss", "ftp", "file")
+_SCHEME_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.\-]*)?")
+
+
+class MatcherError(Exception):
+    """A URL pattern cannot be compiled. The text is fixed, because the library's is nothing for strangers."""
+
+    def __init__(self) -> None:
+        super().__init__("invalid topic matcher pattern")
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPattern:
+    """A URL pattern and the base that it and all topics are resolved against."""
+
+    base: str
+    tests: tuple[tuple[_Component, str | LinearRegexp], ...]
+    anchor: str | None
+    """What all topics that match begin with, in canonical form and up to a slash; among their `topic_anchors`.
+
+    None where protocol, hostname or port are not literal.
+    """
+
+    def matches(self, topic: str) -> bool:
+        """Say whether `topic` matches; what cannot be parsed as a URL does not."""
+        url = _parse(topic, self.base)
+        return url is not None and all(_passes(test, component.of(url)) for component, test in self.tests)
+
+
+def compile_pattern(value: str, base: str) -> CompiledPattern:
+    """Compile a pattern, or raise MatcherError. `base` is the hub's URL, or a made-up one with a path."""
+    text, groups, suffix = _take_groups(value)
+    if sum(map(text.count, "(*:{")) > MAX_DYNAMIC:
+        raise MatcherError
+    scheme: list[_Part] | None = None
+    if "(" in text[:suffix]:
+        # The library tries the scheme's expression on the special schemes, so it gets one of the same outcome.
+        scheme = _scheme(text[:suffix], groups)
+        text = ("(https)" if _is_special(scheme) else "(x)") + text[suffix:]
+    try:
+        read = URLPattern(text, base)
+    except (ValueError, TypeError):
+        raise MatcherError from None
+    protocol = scheme or list(_parts(read.protocol, groups, _PROTOCOL))
+    parts = {component: list(_parts(getattr(read, component.name), groups, component)) for component in _COMPONENTS}
+    parts[_PROTOCOL] = protocol
+    parts[_PATH] = [_escaped(part) for part in parts[_PATH]]
+    tests = tuple((component, _test(found)) for component, found in parts.items() if found != [_ANYTHING])
+    return CompiledPattern(base, tests, _anchor(protocol, parts[_HOST], parts[_PORT], parts[_PATH]))
+
+
+def topic_anchors(topic: str, base: str) -> tuple[str, ...]:
+    """Return every anchor that a pattern that matches `topic` can have; none for what is no URL."""
+    url = _parse(topic, base)
+    if url is None:
+        return ()
+    origin = _origin(_PROTOCOL.of(url), url.hostname, url.port)
+    if len(origin) > MAX_ORIGIN:
+        return ()
+    return (origin, *(origin + prefix for prefix in slash_prefixes(url.pathname)))
+
+
+class _Component(NamedTuple):
+    """A component of URLs: how to read it, and what the pattern standard calls its options."""
+
+    name: str
+    delimiter: str = ""
+    prefix: str = ""
+    cut: tuple[int | None, int | None] = (None, None)
+
+    def of(self, url: ada_url.URL) -> str:
+        text: str = getattr(url, self.name)
+        return text[slice(*self.cut)]
+
+
+_PROTOCOL = _Component("protocol", cut=(None, -1))
+_HOST = _Component("hostname", delimiter=".")
+_PORT = _Component("port")
+_PATH = _Component("pathname", delimiter="/", prefix="/")
+_COMPONENTS = (
+    _PATH,
+    _HOST,
+    _PORT,
+    _Component("search", cut=(1, None)),
+    _Component("hash", cut=(1, None)),
+    _Component("username"),
+    _Component("password"),
+)
+
+
+class _Part(NamedTuple):
+    """A piece of a component. `value` is an expression; None is literal text, which stands in `prefix`."""
+
+    prefix: str
+    value: str | None = None
+    suffix: str = ""
+    modifier: str = ""
+
+    @property
+    def is_literal(self) -> bool:
+        return self.value is None and not self.modifier
+
+    @property
+    def regexp(self) -> str:
+        before, after = quoted(self.prefix), quoted(self.suffix)
+        if self.value is None:
+            return f"(?:{before}){self.modifier}"
+        once = f"(?:{self.value})"
+        if self.modifier in {"", "?"}:
+            return f"(?:{before}{once}{after}){self.modifier}"
+        further = f"(?:{after}{before}{once})*"
+        return f"(?:{before}{once}{further}{after})" + ("?" if self.modifier == "*" else "")
+
+
+_ANYTHING = _Part("", ".*")
+
+
+def _parse(topic: str, base: str) -> ada_url.URL | None:
+    try:
+        return ada_url.URL(topic, base)
+    except ValueError:
+        return None
+
+
+def _passes(test: str | LinearRegexp, text: str) -> bool:
+    return text == test if isinstance(test, str) else test.matches(text.encode())
+
+
+def _literal(parts: Sequence[_Part]) -> str | None:
+    return "".join(part.prefix for part in parts) if all(part.is_literal for part in parts) else None
+
+
+def _test(parts: Sequence[_Part]) -> str | LinearRegexp:
+    beginning = list(takewhile(lambda part: part.is_literal, parts))
+    head = "".join(part.prefix for part in beginning)
+    if len(beginning) == len(parts):
+        return head
+    try:
+        return LinearRegexp("".join(part.regexp for part in parts[len(beginning) :]), head)
+    except RegexpError:
+        raise MatcherError from None
+
+
+def _is_special(protocol: Sequence[_Part]) -> bool:
+    test = _test(protocol)
+    return any(_passes(test, scheme) for scheme in _SPECIAL_SCHEMES)
+
+
+def _escaped(part: _Part) -> _Part:
+    # The library escapes by a URL standard of before 2024, in which a path may have circumflexes.
+    return part._replace(prefix=part.prefix.replace("^", "%5E"), suffix=part.suffix.replace("^", "%5E"))
+
+
+def _scheme(text: str, groups: list[str]) -> list[_Part]:
+    """Do for a scheme what the library does for what it sees: check its literal text and bring it to lower case."""
+    parts = [
+        part._replace(prefix=part.prefix.lower(), suffix=part.suffix.lower())
+        for part in _parts(text, groups, _PROTOCOL)
+    ]
+    runs = "".join(part.prefix if part.is_literal else f"\n{part.prefix}\n{part.suffix}\n" for part in parts)
+    if not all(map(_SCHEME_TEXT.fullmatch, runs.split("\n"))):
+        raise MatcherError
+    return parts
+
+
+# -- anchors --------------------------------------------------------------------------------------------------------
+
+
+def _origin(scheme: str, host: str, port: str) -> str:
+    return f"{scheme}://{host}:{port}" if port else f"{scheme}://{host}"
+
+
+def _anchor(protocol: list[_Part], host: list[_Part], port: list[_Part], path: list[_Part]) -> str | None:
+    literals = [_literal(parts) for parts in (protocol, host, port)]
+    if None in literals:
+        return None
+    origin = _origin(*map(str, literals))
+    beginning = ""
+    for part in path:
+        # What is before a value is there as often as the value is, which may be never.
+        beginning += "" if part.modifier in {"?", "*"} else part.prefix
+        if not part.is_literal:
+            break
+    return origin + ("", *slash_prefixes(beginning))[-1] if len(origin) <= MAX_ORIGIN else None
+
+
+# -- the text of a pattern ------------------------------------------------------------------------------------------
+
+
+def _take_groups(value: str) -> tuple[str, list[str], int]:
+    """Return `value` with a number in the place of each regular expression, these, and where its scheme ends.
+
+    Each has been compiled by itself, so that none reaches out of the parentheses it will be put into.
+    """
+    text = ""
+    groups: list[str] = []
+    depth = place = 0
+    suffix: int | None = None
+    while place < len(value):
+        start, character = place, value[place]
+        if character == "(":
+            if len(groups) == MAX_DYNAMIC:
+                raise MatcherError
+            place = _group_end(value, start)
+            text += f"({len(groups)})"
+            groups.append(_checked(value[start + 1 : place - 1]))
+            continue
+        place += 2 if character == "\\" else 1
+        depth = max(0, depth + (character == "{") - (character == "}"))
+        if suffix is None and not depth and _ends_scheme(value, start):
+            suffix = len(text)
+        text += value[start:place]
+    return text, groups, suffix or 0
+
+
+def _ends_scheme(value: str, place: int) -> bool:
+    """Say whether there is a colon, escaped or not, that begins no name."""
+    if value[place] == "\\":
+        return value[place + 1 : place + 2] == ":"
+    following = value[place + 1 : place + 2]
+    return value[place] == ":" and not (following.isidentifier() or following == "$")
+
+
+def _group_end(value: str, start: int) -> int:
+    """Return the place behind the group that begins at `start`."""
+    depth, place = 0, start
+    while place < len(value):
+        character, following = value[place], value[place + 1 : place + 2]
+        # Only the outermost parenthesis may capture.
+        if character == "(" and (following == "?") is (depth == 0):
+            raise MatcherError
+        depth += (character == "(") - (character == ")")
+        place += 2 if character == "\\" else 1
+        if not depth:
+            return place
+    raise MatcherError
+
+
+def _checked(expression: str) -> str:
+    # RE2 reads \Q as the beginning of literal text, which would go on behind the group.
+    if not expression or not expression.isascii() or "\\Q" in expression.replace("\\\\", ""):
+        raise MatcherError
+    try:
+        LinearRegexp(expression)
+    except RegexpError:
+        raise MatcherError from None
+    return expression
+
+
+_TOKEN = re.compile(
+    r"\\(?P<escaped>.)|\((?P<group>[0-9]+)\)|:(?P<name>[A-Za-z_$\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)"
+    r"|(?P<special>[{}*?+])|(?P<char>.)",
+    re.DOTALL,
+)
+
+
+class _Reader:
+    """The tokens of one component, as the library has written it: all text that is no name is ASCII."""
+
+    __slots__ = ("_groups", "_segment", "_tokens")
+
+    def __init__(self, text: str, groups: list[str], segment: str) -> None:
+        self._tokens = [(match.lastgroup or "", match[match.lastgroup or 0]) for match in _TOKEN.finditer(text)][::-1]
+        self._groups = groups
+        self._segment = segment
+
+    def __bool__(self) -> bool:
+        return bool(self._tokens)
+
+    def take(self, kind: str, *texts: str) -> str | None:
+        """Return the next token's text if it is one of these."""
+        if not self._tokens or self._tokens[-1][0] != kind or (texts and self._tokens[-1][1] not in texts):
+            return None
+        return self._tokens.pop()[1]
+
+    def literal(self) -> str:
+        found = ""
+        while (character := self.take("char") or self.take("escaped")) is not None:
+            found += character
+        return found
+
+    def value(self) -> str | None:
+        """Return the expression of a name, a group, a name with a group, or an asterisk."""
+        name, group = self.take("name"), self.take("group")
+        if group is not None:
+            return self._groups[int(group)]
+        if name is not None:
+            return self._segment
+        return None if self.take("special", "*") is None else ".*"
+
+    def modifier(self) -> str:
+        return self.take("special", "?", "*", "+") or ""
+
+    def close(self) -> None:
+        if self.take("special", "}") is None:
+            raise MatcherError
+
+
+def _parts(text: str, groups: list[str], component: _Component) -> Iterator[_Part]:
+    """Parse a component as the standard's section on pattern strings says; literal text comes by the character."""
+    reader = _Reader(text, groups, f"[^{component.delimiter}]+" if component.delimiter else ".+")
+    while reader:
+        prefix = reader.take("char") or ""
+        value = reader.value()
+        if value is not None:
+            if prefix != component.prefix:
+                yield _Part(prefix)
+                prefix = ""
+            yield _Part(prefix, value, "", reader.modifier())
+        elif prefix or (prefix := reader.take("escaped") or ""):
+            yield _Part(prefix)
+        elif reader.take("special", "{") is not None:
+            yield _Part(reader.literal(), reader.value(), reader.literal(), "")._replace(modifier=_closed(reader))
+        else:
+            raise MatcherError
+
+
+def _closed(reader: _Reader) -> str:
+    reader.close()
+    return reader.modifier()

@@ -1,0 +1,88 @@
+"""The API that lists active subscriptions (reference 1.12; 2.1 for the older shape)."""
+
+from __future__ import annotations
+
+from handlers.errors import Challenge, HubRefusal
+from handlers.hub.auth import Authority, Role
+from handlers.hub.hub import Hub
+from handlers.hub.settings import HubSettings
+from handlers.protocol.answers import Answer
+from handlers.protocol.mercure.form import parse_form
+from handlers.protocol.mercure.grants import Token, TokenDialect
+from handlers.protocol.mercure.subscription import (
+    api_headers,
+    encode_collection,
+    encode_subscription,
+    etag_of,
+    is_unchanged,
+)
+from handlers.protocol.mercure.subscription_path import (
+    NOT_FOUND,
+    SubscriptionQuery,
+    parse_subscriptions_path,
+    prefers_legacy,
+)
+from handlers.protocol.mercure.update import ActiveSubscription
+from handlers.protocol.names import Topic
+from proxy.hub.request import HubRequest
+
+
+class Listing:
+    """Answers requests for what is subscribed to now."""
+
+    def __init__(self, *, hub: Hub, authority: Authority, settings: HubSettings) -> None:
+        self._hub = hub
+        self._authority = authority
+        self._settings = settings
+
+    async def answer(self, request: HubRequest, rest: bytes) -> None:
+        """Answer a GET; `rest` is the path behind the hub's. Raises HubRefusal."""
+        token = await self._check_token(request)
+        is_legacy_token = token.grants.dialect is TokenDialect.LEGACY
+        legacy_by_hand = prefers_legacy(request.header(b"accept") or b"", has_legacy_token=is_legacy_token)
+        query = parse_subscriptions_path(rest, settings=self._settings, prefers_legacy=legacy_by_hand)
+        last_id = self._hub.last_id
+        if is_unchanged(request.header(b"if-none-match"), last_id, legacy=query.legacy):
+            tag = (b"ETag", etag_of(last_id, legacy=query.legacy))
+            request.answer(Answer(status=304, reason=b"Not Modified", headers=(tag,), body=b""))
+            return
+        status, body = self._encode(query, request.path.decode("latin-1"))
+        headers = api_headers(last_id, self._settings.path, legacy=query.legacy)
+        if status == 404:
+            headers = ((b"Content-Type", b"text/plain; charset=utf-8"), *headers[1:])
+        reason = b"OK" if status == 200 else b"Not Found"
+        request.answer(Answer(status=status, reason=reason, headers=headers, body=body))
+
+    def _encode(self, query: SubscriptionQuery, path: str) -> tuple[int, bytes]:
+        found = tuple(each for each in self._subscriptions() if query.selects(each))
+        if not query.is_single:
+            body = encode_collection(
+                self._settings.path, found, path=path, last_event_id=self._hub.last_id, legacy=query.legacy
+            )
+            return 200, body
+        if not found:
+            return 404, b"" if query.legacy else NOT_FOUND.encode() + b"\n"
+        body = encode_subscription(self._settings.path, found[0], last_event_id=self._hub.last_id, legacy=query.legacy)
+        return 200, body
+
+    def _subscriptions(self) -> tuple[ActiveSubscription, ...]:
+        sessions = self._hub.audience.subscribers
+        return tuple(subscription for session in sessions for subscription in session.subscriber.subscriptions)
+
+    async def _check_token(self, request: HubRequest) -> Token:
+        """Return a token that may read the document at this path, as it stands in the request. Raises HubRefusal."""
+        query_token = None
+        if self._settings.speaks_selectors:
+            fields = parse_form(request.query, strict=False)
+            query_token = next((value for name, value in fields if name == "authorization"), None)
+        token = await self._authority.check(request.shown(query_token), Role.SUBSCRIBER, resource=request.resource)
+        if token is None:
+            raise HubRefusal(401, "Unauthorized", challenge=Challenge.NO_TOKEN, reason="no token")
+        name = request.path
+        if token.grants.dialect is TokenDialect.LEGACY and not self._settings.speaks_current and request.query:
+            name += b"?" + request.query  # before 1.0, the whole of the URI was what had to be granted (row L16)
+        topic = Topic(name.decode("latin-1"))
+        if not any(self._hub.audience.matching.matches(matcher, topic) for matcher in token.grants.readable):
+            reason = f"{token.name}: the token does not allow to read {topic:.200}"
+            raise HubRefusal(403, "Forbidden", challenge=Challenge.INSUFFICIENT_SCOPE, reason=reason)
+        return token

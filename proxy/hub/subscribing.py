@@ -1,0 +1,126 @@
+"""Opens subscriptions: checks the request, finds where the subscriber begins, replays, and hands over to a session.
+
+The order is the reference's (1.3): parameters, token, matchers, and only then anything that costs. What is held belongs
+to `handlers.hub` from then on.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+
+from handlers.errors import Challenge, HubRefusal
+from handlers.hub.auth import Authority, Role
+from handlers.hub.hub import Hub
+from handlers.hub.settings import HubSettings
+from handlers.hub.subscriber import Subscriber
+from handlers.protocol.mercure.grants import Token
+from handlers.protocol.mercure.matcher import Matcher
+from handlers.protocol.mercure.subscribing import check_matchers, read_parameters
+from handlers.protocol.mercure.subscription import payload_for
+from handlers.protocol.mercure.update import ActiveSubscription
+from handlers.protocol.mercure.url_pattern import MatcherError
+from handlers.protocol.names import SubscriberId
+from handlers.session import Site
+from proxy.hub.history import History
+from proxy.hub.holding import HubHolding, Place
+from proxy.hub.request import HubRequest
+
+LEAST_LIFE = 0.8
+"""A connection ends at 80 to 100 % of its time, so that those that came together do not come back together."""
+
+
+class Subscribing:
+    """Serves subscribers. May be called any number of times at once."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        authority: Authority,
+        history: History,
+        holding: HubHolding,
+        site: Site,
+        settings: HubSettings,
+    ) -> None:
+        self._hub = hub
+        self._authority = authority
+        self._history = history
+        self._holding = holding
+        self._site = site
+        self._settings = settings
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody could subscribe."""
+        return self._settings.anonymous or self._authority.has_keys(Role.SUBSCRIBER)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether subscribers' tokens can be verified."""
+        return self._authority.has_keys(Role.SUBSCRIBER)
+
+    async def subscribe(self, request: HubRequest) -> None:
+        """Answer a subscriber, or hold it. Raises HubRefusal."""
+        body = await request.read_body() if request.method == b"QUERY" else None
+        asked = read_parameters(request.query, body, request.header(b"last-event-id"), settings=self._settings)
+        token = await self.check_token(request, asked.token)
+        check_matchers(asked, self._settings)
+        self._check_patterns(asked.matchers)
+        start = await self._history.find(asked.cursor)
+        place = Place(
+            request=request,
+            subscriber=self._make_subscriber(asked.matchers, token),
+            start=start,
+            ends_at=self._end_of(token),
+        )
+        if request.exchange.head.is_websocket:
+            await self._holding.hold_socket(place)
+        elif asked.poll is not None:
+            await self._holding.hold_poll(place, asked.poll)
+        else:
+            await self._holding.hold_stream(place)
+
+    async def check_token(self, request: HubRequest, query_token: str | None) -> Token | None:
+        """Return the subscriber's token; None for one who needs none. Raises HubRefusal."""
+        if not self._authority.has_keys(Role.SUBSCRIBER):
+            return None  # a hub that cannot verify tokens does not look at them (row A13)
+        token = await self._authority.check(request.shown(query_token), Role.SUBSCRIBER, resource=request.resource)
+        if token is None and not self._settings.anonymous:
+            raise HubRefusal(401, "Unauthorized", challenge=Challenge.NO_TOKEN, reason="no token")
+        return token
+
+    def _check_patterns(self, matchers: tuple[Matcher, ...]) -> None:
+        for matcher in matchers:
+            try:
+                self._hub.audience.matching.check(matcher)
+            except MatcherError as error:
+                raise HubRefusal(400, str(error), reason=f"pattern does not compile: {matcher.value:.200}") from error
+        self._hub.audience.check_room(matchers)
+
+    def _make_subscriber(self, matchers: tuple[Matcher, ...], token: Token | None) -> Subscriber:
+        subscriber_id = SubscriberId(uuid.uuid4().urn)
+        distinct = tuple(dict.fromkeys(matchers))
+        readable = self._hub.audience.readables.of(token.grants.readable if token else ())
+        subscriptions: tuple[ActiveSubscription, ...] = ()
+        if self._settings.subscriptions:
+            subscriptions = tuple(self._subscription(subscriber_id, matcher, token) for matcher in distinct)
+        return Subscriber(
+            id=subscriber_id,
+            matchers=distinct,
+            readable=readable,
+            subscriptions=subscriptions,
+            name=token.name if token else "",
+        )
+
+    def _subscription(self, subscriber: SubscriberId, matcher: Matcher, token: Token | None) -> ActiveSubscription:
+        payload = payload_for(matcher, token.grants, self._hub.audience.matching.matches) if token else None
+        return ActiveSubscription(subscriber=subscriber, matcher=matcher, payload=payload)
+
+    def _end_of(self, token: Token | None) -> float:
+        """Return when the connection has to end, in monotonic seconds (reference 1.15)."""
+        clock, life = self._site.clock, self._settings.write_timeout or math.inf
+        if token is not None and token.expires_at is not None:
+            life = min(life, token.expires_at - clock.wall())
+        part = LEAST_LIFE + (1 - LEAST_LIFE) * self._site.random()
+        return clock.now() + max(life, 0.0) * part

@@ -1,0 +1,234 @@
+"""Which key verifies which token, what the hub takes itself to be, and keys that change (reference 1.9.2, 6.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import jwt
+import pytest
+import pytest_asyncio
+
+from proxy.app import App
+from tests.handlers.hub.signing import jwk, key_set, private_key, public_pem
+from tests.handlers.hub.signing import token as sign
+from tests.proxy.in_process import advance
+from tests.support.answers import text
+from tests.support.backend import ScriptedBackend
+from tests.support.clock import WALL_START
+from tests.support.hub_site import (
+    HOST,
+    HUB,
+    ISSUER,
+    METADATA,
+    MIXED,
+    OLD_SUBSCRIBER_KEY,
+    STRICT,
+    STRICT_8,
+    SUBSCRIBER_KEY,
+    ask,
+    bearer,
+    challenge,
+    claims_of,
+    head_of,
+    hub,
+    old_publisher,
+    old_subscriber,
+    post,
+    publisher,
+    status_of,
+    subscriber,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SHORT = "x" * 40
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict() -> AsyncIterator[App]:
+    """A hub that speaks 1.0 alone, and lets nobody in without a token."""
+    async with hub(*STRICT, "mercure.publish_origins=https://app.example,https://*.wild.example") as app:
+        yield app
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict_8() -> AsyncIterator[App]:
+    """One that speaks 8 alone."""
+    async with hub(*STRICT_8, "mercure.publish_origins=https://app.example") as app:
+        yield app
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mixed() -> AsyncIterator[App]:
+    """One that speaks both."""
+    async with hub(*MIXED, "mercure.publish_origins=https://app.example") as app:
+        yield app
+
+
+# -- whose key ---
+
+
+async def test_a06_no_token_chooses_how_its_key_is_used() -> None:
+    key = private_key("RS256")
+    issuer = {"id": ISSUER, "subscriber_key": public_pem(key), "subscriber_algorithm": "RS256"}
+    async with hub("mercure.protocols=1.0", f"mercure.issuers={json.dumps([issuer])}") as app:
+        assert await status_of(app, bearer(sign(claims_of(), key, "RS256", typ="at+jwt"))) == 200
+        unsigned = jwt.PyJWS().encode(
+            json.dumps(claims_of()).encode(), None, algorithm="none", headers={"typ": "at+jwt"}
+        )
+        # pyjwt itself refuses to take a PEM for a secret, so the signature is made by hand.
+        signed = b".".join(
+            encoded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "at+jwt"}, claims_of())
+        )
+        mac = hmac.digest(public_pem(key).encode(), signed, hashlib.sha256)
+        swapped = (signed + b"." + encoded(mac)).decode()
+        other = sign(claims_of(), private_key("RS256", 1), "RS256", typ="at+jwt")
+        ps = sign(claims_of(), key, "PS256", typ="at+jwt")
+        for token in (unsigned, swapped, other, ps):
+            assert await status_of(app, bearer(token)) == 401, token
+
+
+async def test_a07_an_issuers_key_verifies_no_other_issuers_tokens() -> None:
+    issuers = [
+        {"id": "https://a.example", "subscriber_key": "the key of the one issuer, long enough"},
+        {"id": "https://b.example", "subscriber_key": "the key of the other issuer, long enough"},
+    ]
+    async with hub("mercure.protocols=1.0", f"mercure.issuers={json.dumps(issuers)}") as app:
+        for one in issuers:
+            for other in issuers:
+                token = subscriber(iss=one["id"], key=other["subscriber_key"])
+                assert await status_of(app, bearer(token)) == (200 if one is other else 401)
+
+
+async def test_a25_a_token_of_one_role_is_none_for_the_other(strict: App, strict_8: App, mixed: App) -> None:
+    for app in (strict, mixed):
+        assert await status_of(app, bearer(publisher())) == 401
+        found = await post(app.proxy_addresses[0], "topic=a", token=subscriber("*"))
+        assert (found.status, found.values(b"www-authenticate")) == (401, challenge("invalid_token"))
+    assert await status_of(strict_8, bearer(old_publisher("*")), query="topic=a") == 401
+    assert (await post(strict_8.proxy_addresses[0], "topic=a", token=old_subscriber("*"))).status == 401
+
+
+# -- no downgrade ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typ", "claims"),
+    [
+        pytest.param("at+jwt", {"mercure": {"subscribe": ["*"]}}, id="typ at+jwt"),
+        pytest.param("JWT", {"mercure": {"subscribe": ["*"]}, "authorization_details": []}, id="details"),
+        pytest.param("JWT", {"mercure": {"subscribe": ["*"]}, "authorization_details": None}, id="details of null"),
+        pytest.param("at+jwt", {"mercure": {"subscribe": ["*"]}, "exp": WALL_START + 60, "iss": ISSUER}, id="no aud"),
+    ],
+)
+async def test_a30_a_token_of_1_0_that_fails_is_not_saved_by_an_older_claim(
+    mixed: App, strict_8: App, typ: str, claims: dict[str, object]
+) -> None:
+    token = sign(claims, OLD_SUBSCRIBER_KEY, typ=typ)
+    head = await head_of(mixed, bearer(token))
+    assert (head.status, head.values(b"www-authenticate")) == (401, challenge("invalid_token"))
+    assert await status_of(strict_8, bearer(token), query="topic=a") == 200  # which knows nothing of 1.0
+
+
+async def test_a30_neither_generations_key_verifies_the_others_tokens(mixed: App) -> None:
+    assert await status_of(mixed, bearer(old_subscriber("*", key=SUBSCRIBER_KEY))) == 401
+    assert await status_of(mixed, bearer(subscriber("*", key=OLD_SUBSCRIBER_KEY))) == 401
+
+
+async def test_legacy_status_makes_every_fault_of_a_token_a_bare_401() -> None:
+    async with hub(*MIXED, "mercure.legacy_status=true") as app:
+        for found in (
+            await head_of(app, bearer(SHORT)),
+            await head_of(app),
+            (await post(app.proxy_addresses[0], "topic=b", token=publisher("a"))).head,
+        ):
+            assert (found.status, found.values(b"www-authenticate")) == (401, ())
+
+
+# -- for which hub ---
+
+
+async def test_a26_the_audience_follows_the_host_and_so_does_the_metadatas_address(strict: App) -> None:
+    head = await head_of(strict, bearer(subscriber()), host="other.example:88")
+    assert (head.status, head.values(b"www-authenticate")) == (401, challenge("invalid_token", "other.example:88"))
+    there = subscriber(aud=f"http://other.example:88{HUB}")
+    assert (await head_of(strict, bearer(there), host="OTHER.example:88")).status == 200
+    assert (await head_of(strict, bearer(subscriber()), host=f"{HOST}:80")).status == 200
+
+
+async def test_a26_a_pinned_identifier_does_not_follow_the_host() -> None:
+    async with hub(*STRICT, f"mercure.resource_identifier=https://{HOST}{HUB}") as app:
+        token = subscriber(aud=f"https://{HOST}{HUB}")
+        assert (await head_of(app, bearer(token), host="127.0.0.1")).status == 200
+        head = await head_of(app, host="127.0.0.1")
+        assert head.values(b"www-authenticate") == (f'Bearer resource_metadata="https://{HOST}{METADATA}"'.encode(),)
+
+
+async def test_a26_behind_a_tls_terminator_the_scheme_is_the_clients() -> None:
+    async with hub(*STRICT, "proxy.accept_x_forwarded_proto=true") as app:
+        token = bearer(subscriber(aud=f"https://{HOST}{HUB}"))
+        assert (await head_of(app, token, ("X-Forwarded-Proto", "https"))).status == 200
+        assert (await head_of(app, token)).status == 401
+
+
+async def test_a27_requests_for_other_origins_are_misdirected() -> None:
+    async with hub(*STRICT, f"mercure.public_urls=http://{HOST},https://second.example:8443") as app:
+        address = app.proxy_addresses[0]
+        assert await status_of(app, bearer(subscriber())) == 200
+        for host in ("other.example", f"{HOST}:81", "second.example:8443"):
+            for found in (
+                await ask(address, f"{HUB}?match=a", headers=(bearer(subscriber()),), host=host),
+                await post(address, "topic=a", token=publisher(), host=host),
+                await ask(address, METADATA, host=host),
+            ):
+                assert (found.status, found.body) == (421, b"Misdirected Request\n")
+                assert found.values(b"content-security-policy") == ()
+
+
+# -- keys that change -----------------------------------------------------------------------------------------------
+
+
+async def test_a28_a_new_key_is_accepted_without_a_restart_and_an_old_one_no_more(backend: ScriptedBackend) -> None:
+    old, new = private_key("ES256", 28), private_key("ES256", 29)
+    backend.answers("/jwks.json", text(key_set(jwk(old, "ES256", kid="old"))))
+    issuer = {"id": ISSUER, "subscriber_jwks": f"http://{backend.address}/jwks.json"}
+    async with hub("mercure.protocols=1.0", f"mercure.issuers={json.dumps([issuer])}") as app:
+        by_old = bearer(sign(claims_of(), old, "ES256", typ="at+jwt", kid="old"))
+        by_new = bearer(sign(claims_of(), new, "ES256", typ="at+jwt", kid="new"))
+        assert (await status_of(app, by_old), await status_of(app, by_new)) == (200, 401)
+        backend.answers("/jwks.json", text(key_set(jwk(new, "ES256", kid="new"))))
+        assert await status_of(app, by_new) == 401  # asked for a moment ago
+        await advance(app, 10)
+        assert (await status_of(app, by_new), await status_of(app, by_old)) == (200, 401)
+        backend.answers("/jwks.json", text("gone", status=500))
+        await advance(app, 10)
+        assert (await status_of(app, by_new), await status_of(app, by_old)) == (200, 401)
+    async with hub("mercure.protocols=1.0", f"mercure.issuers={json.dumps([issuer])}") as app:
+        found = await head_of(app, by_new)
+        assert (found.status, found.values(b"www-authenticate")) == (503, ())
+
+
+async def test_a28_a_key_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    old, new, file = private_key("EdDSA", 28), private_key("EdDSA", 29), tmp_path / "keys.json"
+    file.write_bytes(key_set(jwk(old, "EdDSA", kid="k")))
+    async with hub("mercure.protocols=8", f"mercure.subscriber_jwks={file.as_uri()}") as app:
+        claims = {"mercure": {"subscribe": ["*"]}}
+        by_old, by_new = (bearer(sign(claims, key, "EdDSA", kid="k")) for key in (old, new))
+        assert (await status_of(app, by_old, query="topic=a"), await status_of(app, by_new, query="topic=a")) == (
+            200,
+            401,
+        )
+        file.write_bytes(key_set(jwk(new, "EdDSA", kid="k"), jwk(new, "EdDSA", kid="other")))
+        assert (await status_of(app, by_old, query="topic=a"), await status_of(app, by_new, query="topic=a")) == (
+            401,
+            200,
+        )
+
+
+def encoded(data: bytes) -> bytes:
+    return urlsafe_b64encode(data).rstrip(b"=")

@@ -1,0 +1,158 @@
+"""The hub: ids, one order, delivery before the publisher's answer, and storage that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from handlers.errors import StorageError
+from handlers.hub.hub import bare_event_id
+from handlers.protocol.mercure.headers import EARLIEST
+from handlers.protocol.mercure.update import ActiveSubscription, Update
+from handlers.protocol.names import SubscriberId
+from tests.handlers.hub.held_engine import HeldEngine, opened_at
+from tests.handlers.hub.hub_room import HubRoom, exact, presence_of, update
+from tests.support.turns import settle
+
+EVENTS = {number: b"id: %b\ndata: x\n\n" % number.encode() for number in "123"}
+
+
+@pytest.fixture
+def engine() -> HeldEngine:
+    return HeldEngine()
+
+
+@pytest_asyncio.fixture
+async def held(engine: HeldEngine) -> AsyncIterator[HubRoom]:
+    """A room whose updates are stored when the test says so."""
+    async with HubRoom(engine=engine) as room:
+        yield room
+
+
+# -- ids ------------------------------------------------------------------------------------------------------------
+
+
+async def test_p01_an_update_without_an_id_gets_a_fresh_one(hub_room: HubRoom) -> None:
+    ids = {(await hub_room.hub.publish(update("a", event_id=""))).update.id for _ in range(10)}
+    assert len(ids) == 10
+    for each in ids:
+        assert uuid.UUID(each.removeprefix("urn:uuid:")).version == 4
+        assert each.startswith("urn:uuid:")
+
+
+async def test_p02_an_update_keeps_the_id_it_has(hub_room: HubRoom) -> None:
+    assert (await hub_room.hub.publish(update("a", event_id='my id é"x'))).update.id == 'my id é"x'
+
+
+def test_p27_ids_of_2019_are_bare() -> None:
+    found = bare_event_id()
+    assert str(uuid.UUID(found)) == found
+    assert uuid.UUID(found).version == 4
+    assert bare_event_id() != found
+
+
+# -- order ----------------------------------------------------------------------------------------------------------
+
+
+async def test_p23_nothing_is_delivered_before_it_is_stored_and_all_is_before_the_answer(
+    held: HubRoom, engine: HeldEngine
+) -> None:
+    [(transport, _)] = held.crowd(1, exact("a"), chunked=False)
+    seen: list[list[bytes]] = []
+    for number in "123":
+        future = held.hub.publish(update("a", event_id=number))
+        future.add_done_callback(lambda _: seen.append(list(transport.written)))
+        if number == "2":
+            future.cancel()  # its publisher has gone
+    await settle()
+    assert transport.written == []
+    seen.clear()
+    await engine.commit()
+    assert transport.written == [EVENTS["1"], EVENTS["2"], EVENTS["3"]]
+    assert seen == [transport.written] * 2
+
+
+async def test_the_hub_knows_where_its_order_ends(held: HubRoom, engine: HeldEngine) -> None:
+    assert (held.hub.last_seq, held.hub.last_id) == (0, EARLIEST)
+    for number in "12":
+        held.hub.publish(update("a", event_id=number))
+    assert (held.hub.last_seq, held.hub.last_id) == (0, EARLIEST)
+    await engine.commit(1)
+    assert (held.hub.last_seq, held.hub.last_id) == (1, "1")
+    await engine.commit()
+    assert (held.hub.last_seq, held.hub.last_id) == (2, "2")
+
+
+async def test_an_update_that_is_being_delivered_is_the_last_one_already(hub_room: HubRoom) -> None:
+    """A long poll that ends meanwhile must not send its client back to before it."""
+    found: list[tuple[int, str]] = []
+    hub_room.hub.follower = lambda _: found.append((hub_room.hub.last_seq, hub_room.hub.last_id))
+    hub_room.hub.publish(update("a"))
+    assert found == [(1, "1")]
+
+
+async def test_a_history_that_is_opened_again_goes_on_where_it_ended() -> None:
+    left = ActiveSubscription(subscriber=SubscriberId("urn:uuid:old"), matcher=exact("a"))
+    engine = HeldEngine(opened=opened_at(41, "last", left))
+    async with HubRoom(engine=engine) as room:
+        assert (room.hub.last_seq, room.hub.last_id) == (41, "last")
+        assert room.hub.open() == (left,)
+        room.hub.publish(update("a"))
+        await engine.commit()
+        assert (room.hub.last_seq, room.hub.last_id) == (42, "1")
+
+
+# -- what else happens ----------------------------------------------------------------------------------------------
+
+
+async def test_publications_are_counted_logged_and_told_to_the_follower_and_presence_is_not(
+    hub_room: HubRoom, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub_room.crowd(2, exact("a"))
+    followed: list[Update] = []
+    hub_room.hub.follower = followed.append
+    with caplog.at_level("INFO", "holdfast.hub"):
+        hub_room.hub.publish(update("a"))
+        hub_room.hub.publish(presence_of(exact("a")))
+    assert followed == [update("a")]
+    assert hub_room.counters.mercure_updates == 1
+    assert caplog.messages[0] == "update id=1 topic=a receivers=2"
+
+
+async def test_p28_what_cannot_be_stored_is_delivered_to_nobody_and_counted(held: HubRoom, engine: HeldEngine) -> None:
+    [(transport, _)] = held.crowd(1, exact("a"), chunked=False)
+    assert held.hub.is_healthy
+    futures = [held.hub.publish(update("a", event_id=number)) for number in "12"]
+    await engine.refuse()
+    for future in futures:
+        with pytest.raises(StorageError, match="the disk is full"):
+            await future
+    assert transport.written == []
+    assert held.counters.mercure_storage_failures == 2
+    assert held.counters.mercure_updates == 0
+    assert not held.hub.is_healthy
+    future = held.hub.publish(update("a", event_id="3"))
+    await engine.commit()
+    assert (await future).update.id == "3"
+    assert transport.written == [EVENTS["3"]]
+    assert held.hub.is_healthy, "it has worked again"
+
+
+async def test_a_publisher_that_is_gone_does_not_count_as_a_failure(held: HubRoom, engine: HeldEngine) -> None:
+    future = held.hub.publish(update("a"))
+    future.cancel()
+    await settle()
+    assert held.hub.is_healthy
+    assert held.counters.mercure_storage_failures == 0
+
+
+async def test_o08_a_closed_history_refuses_what_comes_late(hub_room: HubRoom) -> None:
+    await hub_room.hub.close()
+    with pytest.raises(StorageError):
+        await asyncio.shield(hub_room.hub.publish(update("a")))
+    await settle()
+    assert hub_room.counters.mercure_storage_failures == 1

@@ -1,0 +1,122 @@
+"""What is chosen from the history for one subscriber: the very same that the audience would have given it live."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from handlers.hub.frames import Frames
+from handlers.hub.selecting import Selector
+from handlers.protocol.mercure.matcher import Matcher, MatcherKind
+from handlers.protocol.mercure.target import target_topic
+from handlers.protocol.mercure.update import Update
+from handlers.protocol.names import Topic
+from tests.handlers.hub.hub_room import HUB_PATH, HubRoom, exact, pattern, presence_of, selector, update
+
+TOPICS = (
+    "a",
+    "",
+    "/books/1",
+    "/books/{id}",
+    "https://example.com/books/1",
+    "https://example.com/books/2?x#y",
+    "urn:book:1",
+    "http://[::1",
+    target_topic("me"),
+)
+NAMES = tuple(
+    topic for matcher in (exact("a"), selector("/books/{id}"), pattern("*")) for topic in presence_of(matcher).topics
+)
+VALUES = (
+    *TOPICS[:-1],
+    *NAMES,
+    "*",
+    "{x}",
+    "{+x}",
+    "/books/:id",
+    "*://*/books/*",
+    "https://example.com/{+path}",
+    "https://example.com/*",
+    f"{HUB_PATH}/subscriptions/*",
+    f"{HUB_PATH}/subscriptions/{{match}}/{{subscriber}}",
+    f"{HUB_PATH}/subscriptions/:type/:match/:subscriber",
+    "{",
+)
+MATCHERS = st.builds(Matcher, st.sampled_from(MatcherKind), st.sampled_from(VALUES))
+GRANTS = st.lists(MATCHERS | st.just(exact(target_topic("me"))), max_size=3)
+PUBLISHED = st.builds(
+    lambda topics, is_private: update(*topics, is_private=is_private),
+    st.lists(st.sampled_from(TOPICS), min_size=1, max_size=3),
+    st.booleans(),
+)
+TOLD = st.builds(
+    lambda matcher, active: presence_of(matcher, active=active),
+    st.sampled_from((exact("a"), selector("/books/{id}"), pattern("*"))),
+    st.booleans(),
+)
+
+
+@given(
+    people=st.lists(st.tuples(st.lists(MATCHERS, max_size=4), GRANTS), min_size=1, max_size=5),
+    updates=st.lists(PUBLISHED | TOLD, min_size=1, max_size=5),
+)
+async def test_the_history_gives_each_subscriber_what_the_audience_would(
+    people: list[tuple[list[Matcher], list[Matcher]]], updates: list[Update]
+) -> None:
+    room = HubRoom()
+    choose = Selector(matching=room.matching, hub_path=HUB_PATH).select
+    held = [room.crowd(1, *matchers, grants=grants, chunked=False)[0] for matchers, grants in people]
+    for number, each in enumerate(updates):
+        chosen = [choose(session.subscriber, each) for _, session in held]
+        event(f"{sum(found is not None for found in chosen)} of {len(held)}")
+        assert room.audience.deliver(each) == sum(found is not None for found in chosen), number
+        for found, (transport, _) in zip(chosen, held, strict=True):
+            assert transport.written == ([Frames(found).event] if found is not None else [])
+            transport.written.clear()
+
+
+@pytest.mark.parametrize(
+    ("topics", "is_private", "is_chosen"),
+    [
+        (("a",), False, True),
+        (("a",), True, False),
+        (("a", "b"), True, True),
+        (("c", "a", "b"), True, True),
+        (("b",), True, False),
+        (("b",), False, False),
+    ],
+)
+async def test_h07_h13_what_may_not_be_read_now_is_withheld(
+    hub_room: HubRoom, topics: tuple[str, ...], is_private: bool, is_chosen: bool
+) -> None:
+    choose = Selector(matching=hub_room.matching, hub_path=HUB_PATH).select
+    someone = hub_room.subscriber((exact("a"),), (exact("b"),))
+    published = update(*topics, is_private=is_private)
+    assert choose(someone, published) is (published if is_chosen else None)
+
+
+async def test_l19_a_subscription_is_told_of_in_the_watchers_dialect(hub_room: HubRoom) -> None:
+    choose = Selector(matching=hub_room.matching, hub_path=HUB_PATH).select
+    told = presence_of(exact("a"))
+    current = choose(hub_room.subscriber((exact("*"), selector("*")), (exact("*"),)), told)
+    legacy = choose(hub_room.subscriber((selector("*"),), (exact("*"),)), told)
+    assert current is not None
+    assert legacy is not None
+    assert (current.type, legacy.type) == ("mercure", "")
+    assert '"@context"' in legacy.data
+    assert '"@context"' not in current.data
+    assert choose(hub_room.subscriber((exact("*"),)), told) is None
+
+
+async def test_targets_of_2019_are_no_topics_that_anybody_could_ask_for(hub_room: HubRoom) -> None:
+    choose = Selector(matching=hub_room.matching, hub_path=HUB_PATH).select
+    published = replace(update("a", is_private=True), topics=(Topic("a"), target_topic("me")))
+    grants = (exact(target_topic("me")),)
+    assert choose(hub_room.subscriber((exact("a"),), grants), published) is published
+    assert (
+        choose(hub_room.subscriber((exact("b"), selector("{+x}{y}"), pattern("https://*")), grants), published) is None
+    )
+    assert choose(hub_room.subscriber((exact("a"),), (exact(target_topic("you")),)), published) is None
