@@ -19,7 +19,7 @@ from handlers.settings import HoldSettings, WebSocketSettings
 from proxy.assignment import Assignment, Key, convert, known_keys, suggest
 from proxy.errors import SettingsError
 from proxy.log import LogSettings
-from proxy.mercure_environment import mercure_assignments
+from proxy.migration.mercure_environment import mercure_assignments
 from proxy.settings import ProxySettings
 from publish_api.settings import PublishSettings
 

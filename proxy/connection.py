@@ -299,8 +299,12 @@ class Turn:
         """Called when the answer is complete."""
 
     def _cancel(self, error: BaseException) -> None:
-        """Called when the connection is lost. However it was lost, whoever reads the body sees the same error."""
-        self._payload.set_exception(ConnectionResetError(f"the client is gone: {error}"))
+        """Called when the connection is lost. However it was lost, whoever reads the body sees the same error.
+
+        A body that is here whole can still be read, by a publication that goes on without its publisher.
+        """
+        if not self._payload.is_eof():
+            self._payload.set_exception(ConnectionResetError(f"the client is gone: {error}"))
 
 
 class Written:

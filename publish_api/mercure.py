@@ -52,8 +52,8 @@ class MercurePublishing:
     async def publish(self, publication: Publication) -> Answer:
         """Publish, and return the answer: the id, once the update is stored. Raises HubRefusal.
 
-        A publisher that leaves meanwhile does not take back what it has sent (row P23): from the moment the body is
-        here, nothing is awaited until the hub has the updates.
+        A publisher that leaves meanwhile does not take back what it has sent (row P23): whoever calls this must not
+        cancel it then. From the moment the body is here, nothing is awaited until the hub has the updates.
         """
         token = await self._authority.check(publication.shown, Role.PUBLISHER, resource=publication.resource)
         if token is None:

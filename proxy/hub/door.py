@@ -73,6 +73,7 @@ class HubDoor:
         self._debugger = debugger
         self._counters = counters
         self._refuser = Refuser(settings, counters)
+        self._publications: set[asyncio.Task[Answer]] = set()
         self._path = settings.path.encode()
         self._metadata_path = metadata_path(settings).encode()
 
@@ -133,9 +134,16 @@ class HubDoor:
         if request.method in SUBSCRIBE and self._subscribing.is_open:
             await self._subscribing.subscribe(request)
         elif request.method == b"POST" and self._publishing.is_open:
-            request.answer(await self._publishing.publish(publication_of(request)))
+            request.answer(await self._publish(request))
         else:
             raise method_not_allowed()
+
+    async def _publish(self, request: HubRequest) -> Answer:
+        """Publish in a task of its own, as a publisher that leaves takes back nothing that it has sent (row P23)."""
+        task = asyncio.create_task(self._publishing.publish(publication_of(request)), name=request.incoming.uri)
+        self._publications.add(task)
+        task.add_done_callback(self._publications.discard)
+        return await asyncio.shield(task)
 
     def _answer_metadata(self, request: HubRequest) -> None:
         check_method(request, b"GET", b"HEAD")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -9,18 +10,19 @@ from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import jwt
 import pytest
 import pytest_asyncio
 
 from proxy.app import App
 from tests.handlers.hub.signing import jwk, key_set, private_key, public_pem
 from tests.handlers.hub.signing import token as sign
-from tests.proxy.in_process import advance
+from tests.proxy.in_process import advance, gated
 from tests.support.answers import text
 from tests.support.backend import ScriptedBackend
+from tests.support.client import RawClient
 from tests.support.clock import WALL_START
 from tests.support.hub_site import (
+    FORM,
     HOST,
     HUB,
     ISSUER,
@@ -34,6 +36,7 @@ from tests.support.hub_site import (
     bearer,
     challenge,
     claims_of,
+    detail,
     head_of,
     hub,
     old_publisher,
@@ -41,8 +44,10 @@ from tests.support.hub_site import (
     post,
     publisher,
     status_of,
+    subscribed,
     subscriber,
 )
+from tests.support.turns import settle
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -78,15 +83,10 @@ async def test_a06_no_token_chooses_how_its_key_is_used() -> None:
     issuer = {"id": ISSUER, "subscriber_key": public_pem(key), "subscriber_algorithm": "RS256"}
     async with hub("mercure.protocols=1.0", f"mercure.issuers={json.dumps([issuer])}") as app:
         assert await status_of(app, bearer(sign(claims_of(), key, "RS256", typ="at+jwt"))) == 200
-        unsigned = jwt.PyJWS().encode(
-            json.dumps(claims_of()).encode(), None, algorithm="none", headers={"typ": "at+jwt"}
-        )
-        # pyjwt itself refuses to take a PEM for a secret, so the signature is made by hand.
-        signed = b".".join(
-            encoded(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "at+jwt"}, claims_of())
-        )
-        mac = hmac.digest(public_pem(key).encode(), signed, hashlib.sha256)
-        swapped = (signed + b"." + encoded(mac)).decode()
+        # By hand, because pyjwt neither signs nothing nor takes a PEM for a secret.
+        unsigned = f"{spelled('none')}."
+        mac = hmac.digest(public_pem(key).encode(), spelled("HS256").encode(), hashlib.sha256)
+        swapped = f"{spelled('HS256')}.{encoded(mac)}"
         other = sign(claims_of(), private_key("RS256", 1), "RS256", typ="at+jwt")
         ps = sign(claims_of(), key, "PS256", typ="at+jwt")
         for token in (unsigned, swapped, other, ps):
@@ -209,8 +209,29 @@ async def test_a28_a_new_key_is_accepted_without_a_restart_and_an_old_one_no_mor
         await advance(app, 10)
         assert (await status_of(app, by_new), await status_of(app, by_old)) == (200, 401)
     async with hub("mercure.protocols=1.0", f"mercure.issuers={json.dumps([issuer])}") as app:
-        found = await head_of(app, by_new)
+        found = await head_of(app, by_new)  # of a hub that could never fetch a key
         assert (found.status, found.values(b"www-authenticate")) == (503, ())
+
+
+@pytest.mark.parametrize("door", ["clients' port", "publish port"])
+async def test_p23_a_publisher_that_leaves_while_its_key_is_fetched_has_published(
+    backend: ScriptedBackend, door: str
+) -> None:
+    key, gate = private_key("ES256", 28), asyncio.Event()
+    fetched = text(key_set(jwk(key, "ES256")))
+    backend.answers("/slow.json", gated(gate, fetched))
+    issuer = {"id": ISSUER, "publisher_jwks": f"http://{backend.address}/slow.json"}
+    settings = ("mercure.protocols=1.0", "mercure.anonymous=true", f"mercure.issuers={json.dumps([issuer])}")
+    async with hub(*settings) as app, subscribed(app, "match=a") as stream:
+        address = app.proxy_addresses[0] if door == "clients' port" else app.publish_address
+        token = sign(claims_of(detail("publish", "a")), key, "ES256", typ="at+jwt")
+        headers = (bearer(token), ("Content-Type", FORM))
+        async with await RawClient.connect(address) as client:
+            await client.send_request(HUB, method="POST", host=HOST, headers=headers, body=b"topic=a&id=1")
+            await backend.request()
+        await settle()
+        gate.set()
+        assert await stream.event() == b"id: 1\ndata: "
 
 
 async def test_a28_a_key_file_that_changes_is_read_again(tmp_path: Path) -> None:
@@ -230,5 +251,11 @@ async def test_a28_a_key_file_that_changes_is_read_again(tmp_path: Path) -> None
         )
 
 
-def encoded(data: bytes) -> bytes:
-    return urlsafe_b64encode(data).rstrip(b"=")
+def spelled(algorithm: str) -> str:
+    """Return header and claims of a good token, to be signed."""
+    header = {"alg": algorithm, "typ": "at+jwt"}
+    return f"{encoded(json.dumps(header).encode())}.{encoded(json.dumps(claims_of()).encode())}"
+
+
+def encoded(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -14,6 +14,7 @@ from handlers.edge import Edge
 from handlers.protocol.http1 import encode_chunk
 from handlers.protocol.items import Item
 from handlers.protocol.names import Channel, ItemId
+from handlers.session import Session
 from handlers.timers import Clock
 from tests.handlers.room import Room, stream_item
 
@@ -90,6 +91,21 @@ async def test_an_item_whose_delivery_failed_may_be_published_again(room: Room) 
     assert room.counters.publications_duplicate == 1
 
 
+async def test_the_broker_knows_what_it_would_drop(room: Room) -> None:
+    """Asked by those who do something with an item before it is published (`handlers.hub.bridge`)."""
+    broker = broker_of(room)
+    item = with_id(stream_item("room", b"content"), "1")
+    assert not broker.knows(item)
+    broker.publish([item])
+    assert broker.knows(item)
+    assert not broker.knows(with_id(item, "2"))
+    assert not broker.knows(with_id(stream_item("other"), "1"))
+    assert not broker.knows(stream_item("room", b"content")), "without an id there is nothing to know"
+    room.clock.advance(TTL)
+    assert not broker.knows(item)
+    assert room.counters.publications_duplicate == 0
+
+
 async def test_publishing_to_nobody_counts_as_published(room: Room) -> None:
     broker_of(room).publish([stream_item("nobody", b"is there")])
     assert (room.counters.publications, room.counters.deliveries) == (1, 0)
@@ -152,12 +168,12 @@ class FailingEdge(Edge):
         self.delivered: list[Item] = []
         self._is_faulty = True
 
-    def deliver(self, item: Item) -> int:
+    def deliver(self, item: Item, told: set[Session] | None = None) -> int:
         if self._is_faulty:
             self._is_faulty = False
             raise AssertionError("a fault")
         self.delivered.append(item)
-        return super().deliver(item)
+        return super().deliver(item, told)
 
 
 def seen(recent: RecentIds, channel: str, item_id: str, now: float) -> bool:

@@ -79,6 +79,26 @@ async def test_a_poll_is_answered_as_at_its_timeout(app: App, client: RawClient,
     await draining
 
 
+async def test_e14_subscribers_of_the_hub_are_ended_as_well() -> None:
+    settings = [f"proxy.drain_timeout={SECONDS}", "mercure.anonymous=true", "mercure.history="]
+    async with running(settings=settings) as app, await client_of(app) as streaming, await client_of(app) as polling:
+        assert app.hub is not None
+        audience = app.hub.hub.audience
+        await streaming.send_request("/.well-known/mercure?match=a")
+        assert (await streaming.head()).status == 200
+        assert await streaming.chunk() == b":\n"
+        await polling.send_request("/.well-known/mercure?match=a&poll=300")
+        await until(lambda: len(audience.sessions) == 2)
+        draining = await begin(app)
+        await advance(app, SECONDS)
+        assert await streaming.until_closed() == b"0\r\n\r\n"
+        assert (await polling.response()).body == b'{"last_event_id":"earliest","updates":[]}'
+        assert await polling.until_closed() == b""
+        await draining
+        assert (app.counters.sessions_drained, app.counters.connections_cut) == (2, 0)
+        assert app.counters.mercure_subscribers == 0
+
+
 @pytest.mark.parametrize("script", [grip_stream("room", body=b"open"), grip_response("room", body=b"later")])
 async def test_a_hold_that_only_begins_now_ends_at_once(
     app: App, client: RawClient, backend: ScriptedBackend, script: Answer

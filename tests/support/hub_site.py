@@ -7,12 +7,16 @@ Publishers and subscribers have different keys, and so have the tokens of 1.0 an
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
+from handlers.protocol.mercure.update import Update
+from handlers.protocol.names import EventId, Topic
 from proxy.app import App
 from tests.handlers.hub.signing import token as sign
 from tests.proxy.in_process import running
@@ -108,6 +112,29 @@ def bearer(token: str) -> tuple[str, str]:
     return "Authorization", f"Bearer {token}"
 
 
+# -- the history ----------------------------------------------------------------------------------------------------
+
+
+def numbered(numbers: Iterable[int], *, topic: str = "a", data: str = "", private: bool = False) -> list[Update]:
+    """Return updates whose ids are these numbers."""
+    return [
+        Update(topics=(Topic(topic),), id=EventId(str(each)), data=data or str(each), private=private)
+        for each in numbers
+    ]
+
+
+async def store(app: App, updates: Iterable[Update]) -> None:
+    """Publish updates in this order, past the door: for so many that posting them would take long."""
+    assert app.hub is not None
+    await asyncio.gather(*map(app.hub.hub.publish, updates))
+
+
+def subscribers(app: App) -> int:
+    """Return how many subscribers are held."""
+    assert app.hub is not None
+    return len(app.hub.hub.audience.sessions)
+
+
 # -- publishing -----------------------------------------------------------------------------------------------------
 
 
@@ -153,26 +180,44 @@ class EventStream:
     def __init__(self, client: RawClient, head: ResponseHead) -> None:
         self.client = client
         self.head = head
-        self._text = b""
+        self._events: deque[bytes] = deque()
+        self._rest = b""
 
     async def event(self) -> bytes:
         """Return the next event as it was sent, without its blank line; comments are passed over."""
-        while True:
-            event, blank, rest = self._text.partition(b"\n\n")
-            if not blank:
-                piece = await self.client.chunk()
-                assert piece, f"the stream has ended; unread: {self._text!r}"
-                self._text += piece
-                continue
-            self._text = rest
-            lines = [line for line in event.split(b"\n") if not line.startswith(b":")]
-            if lines:
-                return b"\n".join(lines)
+        while not self._events:
+            assert await self._read(), f"the stream has ended; unread: {self._rest!r}"
+        return self._events.popleft()
+
+    async def id(self) -> str:
+        """Return the id of the next event."""
+        return next(line[4:] for line in (await self.event()).decode().split("\n") if line.startswith("id: "))
+
+    async def ids(self, count: int) -> list[str]:
+        """Return the ids of the next events."""
+        return [await self.id() for _ in range(count)]
 
     async def data(self) -> str:
         """Return the data of the next event."""
         lines = (await self.event()).split(b"\n")
         return "\n".join(line[6:].decode() for line in lines if line.startswith(b"data: "))
+
+    async def rest(self) -> list[bytes]:
+        """Read to the clean end of the stream, and return the events that came before it."""
+        while await self._read():
+            pass
+        assert not self._rest, f"ends in the middle of an event: {self._rest!r}"
+        return list(self._events)
+
+    async def _read(self) -> bool:
+        """Read a chunk, and say whether it was not the last."""
+        piece = await self.client.chunk()
+        *whole, self._rest = (self._rest + piece).split(b"\n\n")
+        for event in whole:
+            lines = [line for line in event.split(b"\n") if not line.startswith(b":")]
+            if lines:
+                self._events.append(b"\n".join(lines))
+        return bool(piece)
 
 
 @asynccontextmanager

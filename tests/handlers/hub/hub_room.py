@@ -275,7 +275,6 @@ class HubRoom(Room):
             held.append((transport, session))
         return held
 
-    @property
     def is_empty(self) -> bool:
         """Whether nothing is kept of anybody."""
         places = [

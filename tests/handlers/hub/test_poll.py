@@ -37,7 +37,7 @@ async def test_the_first_update_answers_it_and_the_connection_goes_on(hub_room: 
     assert hub_room.audience.deliver(update("a", event_id="2")) == 0
     assert await answer(client) == NEWS
     assert hub_room.door.taken == [(session.transport, b"GET /next", False)]
-    assert hub_room.is_empty
+    assert hub_room.is_empty()
     assert session.tick == NOWHERE
 
 
@@ -59,7 +59,7 @@ async def test_without_an_update_it_is_answered_in_time_with_the_hubs_last_event
     hub_room.clock.advance(0.1 + LATE)
     assert await answer(client) == {"last_event_id": "elsewhere", "updates": []}
     assert hub_room.door.taken == [(session.transport, b"", False)]
-    assert hub_room.is_empty
+    assert hub_room.is_empty()
 
 
 async def test_where_there_never_was_an_event_it_is_to_come_back_with_earliest(hub_room: HubRoom) -> None:
@@ -91,7 +91,7 @@ async def test_one_that_is_gone_is_neither_answered_nor_given_back(hub_room: Hub
     hub_room.audience.deliver(update("a"))
     assert await client.until_cut() == b""
     assert not hub_room.door.taken
-    assert hub_room.is_empty
+    assert hub_room.is_empty()
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("closed"), AssertionError("no server")], ids=repr)
@@ -101,7 +101,7 @@ async def test_a_door_at_fault_costs_one_client_its_connection(hub_room: HubRoom
     assert hub_room.audience.deliver(update("a")) == 2
     assert await answer(client) == NEWS
     assert faulty.transport.is_closing()
-    assert hub_room.is_empty
+    assert hub_room.is_empty()
 
 
 async def test_l03_one_that_watches_is_told_of_itself_although_it_comes_before_it_is_attached(telling: HubRoom) -> None:
@@ -116,7 +116,7 @@ async def test_l03_one_that_watches_is_told_of_itself_although_it_comes_before_i
     assert [(each["match"], each["active"]) for each in documents] == [(each.value, True) for each in watched]
     assert told["last_event_id"] == told["updates"][-1]["id"]
     assert telling.door.taken == [(session.transport, b"GET /next", False)]
-    assert telling.is_empty
+    assert telling.is_empty()
     assert session.tick == NOWHERE
 
 

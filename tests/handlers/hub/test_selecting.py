@@ -113,10 +113,9 @@ async def test_l19_a_subscription_is_told_of_in_the_watchers_dialect(hub_room: H
 
 async def test_targets_of_2019_are_no_topics_that_anybody_could_ask_for(hub_room: HubRoom) -> None:
     choose = Selector(matching=hub_room.matching, hub_path=HUB_PATH).select
-    published = replace(update("a", is_private=True), topics=(Topic("a"), target_topic("me")))
-    grants = (exact(target_topic("me")),)
-    assert choose(hub_room.subscriber((exact("a"),), grants), published) is published
-    assert (
-        choose(hub_room.subscriber((exact("b"), selector("{+x}{y}"), pattern("https://*")), grants), published) is None
-    )
-    assert choose(hub_room.subscriber((exact("a"),), (exact(target_topic("you")),)), published) is None
+    mine, yours = (exact(target_topic("me")),), (exact(target_topic("you")),)
+    published = replace(update("urn:a", is_private=True), topics=(Topic("urn:a"), target_topic("me")))
+    assert choose(hub_room.subscriber((exact("urn:a"),), mine), published) is published
+    assert choose(hub_room.subscriber((exact("urn:a"),), yours), published) is None
+    curious = exact("urn:b"), selector("{+x}://{+y}"), pattern("https://*"), pattern("*://*/*")
+    assert choose(hub_room.subscriber(curious, mine), published) is None

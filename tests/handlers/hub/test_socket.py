@@ -91,7 +91,7 @@ async def test_a_flood_of_pings_is_refused(strict: HubRoom) -> None:
     assert strict.counters.websocket_client_faults == 1
     client.close()
     await strict.until_closed(session.transport)
-    assert strict.is_empty
+    assert strict.is_empty()
 
 
 async def test_pings_at_a_fair_rate_are_never_too_many(strict: HubRoom) -> None:
@@ -142,7 +142,7 @@ async def test_the_clients_close_is_answered_and_nothing_comes_behind(
     hub_room.audience.deliver(update("a"))
     assert await client.until_closed() == b""
     await hub_room.until_closed(session.transport)
-    assert hub_room.is_empty
+    assert hub_room.is_empty()
     assert session.tick == NOWHERE
 
 
@@ -155,7 +155,7 @@ async def test_e09_it_is_closed_with_1000_when_its_time_is_up(hub_room: HubRoom)
     hub_room.audience.deliver(update("a"))
     assert await client.closed() == Close(1000, "time is up")
     assert hub_room.counters.mercure_expired == 1
-    assert hub_room.is_empty
+    assert hub_room.is_empty()
     await client.put_close(1000)
     assert await client.until_closed() == b""
 
@@ -175,7 +175,7 @@ async def test_e14_drained_it_is_closed_with_1001(hub_room: HubRoom) -> None:
     client, session = await hub_room.socket(exact("a"))
     session.drain()
     assert (await client.closed()).code == 1001
-    assert hub_room.is_empty
+    assert hub_room.is_empty()
 
 
 async def test_drained_before_it_is_attached_it_is_closed_then(hub_room: HubRoom) -> None:
@@ -209,6 +209,6 @@ async def test_e11_a_client_that_does_not_read_is_cut_and_others_miss_nothing(hu
 async def test_a_client_that_leaves_is_forgotten(hub_room: HubRoom, leaving: str) -> None:
     client, session = await hub_room.socket(exact("a"), ends_at=hub_room.clock.now() + 100)
     getattr(client, leaving)()
-    await until(lambda: hub_room.is_empty)
+    await until(lambda: hub_room.is_empty())
     await hub_room.until_closed(session.transport)
     assert session.tick == NOWHERE

@@ -145,7 +145,7 @@ async def test_e14_drained_it_ends_cleanly_and_closes(hub_room: HubRoom) -> None
     session.drain()
     assert await client.until_closed() == encode_chunk(EVENT) + LAST_CHUNK
     assert not hub_room.door.taken
-    assert hub_room.is_empty
+    assert hub_room.is_empty()
 
 
 @pytest.mark.parametrize("leaving", ["close", "reset", "half_close"])
@@ -154,5 +154,5 @@ async def test_a_client_that_leaves_is_forgotten(hub_room: HubRoom, leaving: str
     getattr(client, leaving)()
     await hub_room.until_closed(session.transport)
     await settle()
-    assert hub_room.is_empty
+    assert hub_room.is_empty()
     assert session.tick == NOWHERE

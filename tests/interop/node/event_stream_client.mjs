@@ -10,6 +10,7 @@ function print(type, id, data) {
 }
 
 function readByEventSource() {
+  setInterval(() => {}, 60_000); // while it waits to reconnect, it lets the process end
   const source = new EventSource(url);
   for (const type of ['message', 'note']) {
     source.addEventListener(type, (event) => print(type, event.lastEventId, event.data));

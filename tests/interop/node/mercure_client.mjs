@@ -13,6 +13,7 @@ const options = JSON.parse(json);
 const print = (update) => process.stdout.write(`${JSON.stringify(update)}\n`);
 
 function readByEventSource({ url, token }) {
+  setInterval(() => {}, 60_000); // while it waits to reconnect, it lets the process end
   const withToken = (input, init) => {
     return fetch(input, { ...init, headers: { ...init.headers, Authorization: `Bearer ${token}` } });
   };

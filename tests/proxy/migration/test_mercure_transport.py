@@ -6,7 +6,7 @@ import pytest
 
 from proxy.assignment import Translation
 from proxy.errors import SettingsError
-from proxy.mercure_transport import translate_transport, translate_transport_url
+from proxy.migration.mercure_transport import translate_transport, translate_transport_url
 
 
 def values(translation: Translation) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import SettingsError
-from proxy.mercure_directives import DirectiveReader
+from proxy.migration.mercure_directives import DirectiveReader
 
 ORIGIN = "MERCURE_EXTRA_DIRECTIVES"
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.assignment import Assignment, Translation, suggest
 from proxy.errors import SettingsError
-from proxy.mercure_transport import translate_transport, translate_transport_url
+from proxy.migration.mercure_transport import translate_transport, translate_transport_url
 from proxy.protocol.caddyfile import Directive, parse_directives
 from proxy.protocol.go_duration import parse_duration
 

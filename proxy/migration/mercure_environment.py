@@ -14,9 +14,9 @@ from typing import Final
 from handlers.hub.settings import DEVELOPMENT_ISSUER
 from proxy.assignment import Assignment, Translation, suggest
 from proxy.errors import SettingsError
-from proxy.mercure_2019 import translate_2019
-from proxy.mercure_directives import DirectiveReader
-from proxy.mercure_transport import translate_transport_url
+from proxy.migration.mercure_2019 import translate_2019
+from proxy.migration.mercure_directives import DirectiveReader
+from proxy.migration.mercure_transport import translate_transport_url
 
 _PREFIX: Final = "MERCURE_"
 _ROLES: Final = ("publisher", "subscriber")

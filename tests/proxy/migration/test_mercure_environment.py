@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.config import load_settings
 from proxy.errors import SettingsError
-from proxy.mercure_environment import mercure_assignments
+from proxy.migration.mercure_environment import mercure_assignments
 
 BOTH = ("1.0", "8")
 KEYS = {"MERCURE_PUBLISHER_JWT_KEY": "p", "MERCURE_SUBSCRIBER_JWT_KEY": "s"}

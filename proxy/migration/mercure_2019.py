@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.assignment import Assignment, Translation
 from proxy.errors import SettingsError
-from proxy.mercure_transport import history_beside, translate_transport_url
+from proxy.migration.mercure_transport import history_beside, translate_transport_url
 from proxy.protocol.go_duration import parse_duration
 
 _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False}

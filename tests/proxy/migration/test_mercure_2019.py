@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import SettingsError
-from proxy.mercure_2019 import translate_2019
+from proxy.migration.mercure_2019 import translate_2019
 
 
 @pytest.mark.parametrize(
