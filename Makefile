@@ -1,5 +1,5 @@
 # make run     start Holdfast in front of a demo; ROUTE='* localhost:8000' puts it in front of yours instead
-# make chat    start a chat in Flask; make signalling, WebRTC signalling in PHP (see examples/)
+# make chat    start a chat in Flask; make signalling, WebRTC signalling in PHP; make score, live scores (see examples/)
 # make test    run the whole suite; ARGS='-k name' goes to pytest
 # make check   formatting, lint, types, import contracts, and the suite once more on asyncio's own loop
 # make clean   remove whatever these made
@@ -20,7 +20,7 @@ NODE := tests/interop/node
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DELETE_ON_ERROR:
-.PHONY: run chat signalling test check format lint types contracts test-asyncio debian clean
+.PHONY: run chat signalling score test check format lint types contracts test-asyncio debian clean
 
 run: $(RUN)
 	@exec $(if $(ROUTE),$(BIN)/holdfast run --route "$$ROUTE",$(BIN)/python examples/demo/run.py)
@@ -31,6 +31,10 @@ chat: $(DEV)
 signalling: $(RUN)
 	@command -v php >/dev/null || tools/install-debian php:php-cli || echo "Going on without." >&2
 	@exec $(BIN)/python examples/webrtc-signalling-php/run.py
+
+score: $(RUN)
+	@command -v php >/dev/null || tools/install-debian php:php-cli || echo "Going on without." >&2
+	@exec $(BIN)/python examples/live-score-php/run.py
 
 test: $(DEV) debian $(if $(wildcard $(NODE)/package-lock.json),$(NODE)/node_modules/.package-lock.json)
 	$(BIN)/python -m pytest $(ARGS)
@@ -47,6 +51,7 @@ lint: $(DEV)
 types: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/mypy examples/webrtc-signalling-php/run.py
+	$(BIN)/mypy examples/live-score-php/run.py
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 contracts: $(DEV)
@@ -58,7 +63,7 @@ test-asyncio: $(DEV)
 
 # Without them the tests that need them say so: they are skipped, or fail where CI is set.
 debian:
-	@tools/install-debian php:php-cli chromium:chromium pushpin-publish:pushpin || echo "Going on without." >&2
+	@tools/install-debian php:php-cli chromium:chromium pushpin-publish:pushpin gcc:gcc || echo "Going on without." >&2
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

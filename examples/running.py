@@ -35,6 +35,8 @@ class Example:
     """Found in the line in which the backend says that it listens; its group is the address."""
     target: str = "{address}"
     """The route's target, made from that address."""
+    settings: Sequence[str] = ()
+    """Of Holdfast's, as `section.key=value`."""
     what_next: str
     """What to tell the user, `{url}` being where Holdfast listens."""
 
@@ -61,7 +63,9 @@ async def run(example: Example, *, listen: str, publish: str, backend_port: str)
         if address is None:
             return await backend.wait()  # it has said why
         command = (sys.executable, "-m", "proxy", "run", "--listen", listen, "--publish", publish)
-        options = ("--route", f"* {example.target.format(address=address)}", "--set", f"proxy.drain_timeout={DRAIN}")
+        options = ["--route", f"* {example.target.format(address=address)}"]
+        for setting in (f"proxy.drain_timeout={DRAIN}", *example.settings):
+            options += ["--set", setting]
         with ready_socket() as ready:
             notify = "@" + ready.getsockname()[1:].decode()
             async with started(*command, *options, NOTIFY_SOCKET=notify) as holdfast:

@@ -41,6 +41,8 @@ def check_hub(settings: HubSettings) -> None:
     for key in ("history_size", "history_age", "history_bytes"):
         if not settings.history and getattr(settings, key):
             raise InvalidSetting(key, "is set although history is empty, so nothing would be kept")
+    if not settings.history and settings.on_unknown_cursor == "error":
+        raise InvalidSetting("on_unknown_cursor", "is 'error' although history is empty, so nobody could come back")
 
 
 def check_issuer(settings: IssuerSettings) -> None:

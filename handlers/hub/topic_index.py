@@ -73,7 +73,10 @@ class TopicIndex:
             self._place_of(matcher).setdefault(matcher, SubscriberRow()).add(session)
 
     def discard(self, matcher: Matcher, session: HubSession) -> None:
-        """Take back what `add` did; harmless when it is not there."""
+        """Take back what `add` did; harmless when it is not there.
+
+        Who leaves does so with all its matchers: equal ones, and `*` of either kind, are one here, and go together.
+        """
         if matcher.is_wildcard:
             self._everything.discard(session)
         elif is_exact(matcher):

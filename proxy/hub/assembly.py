@@ -46,7 +46,7 @@ class HubParts:
 
     def open(self) -> None:
         """Open the history, and tell of subscribers that a crash has ended. Raises StorageError."""
-        # Also where subscriptions are not told of any more: watchers have seen them come, and would be told years later.
+        # Also where subscriptions are not told of any more: watchers saw them come, and would be told years later.
         self.presence.bury(self.hub.open())
         kept = "no history" if not self.settings.history else f"history in {self.settings.history}"
         log.info("Mercure hub on %s, protocols %s, %s", self.settings.path, ", ".join(self.settings.protocols), kept)

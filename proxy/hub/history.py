@@ -39,7 +39,7 @@ class History:
         self._hub = hub
         self._selector = selector
         self._counters = counters
-        self._on_unknown = on_unknown
+        self._on_unknown: UnknownCursor = on_unknown
 
     async def find(self, cursor: str | None) -> Start:
         """Return where a subscriber with this cursor begins (reference 1.11). Raises HubRefusal (410, 500)."""

@@ -104,7 +104,7 @@ class HubHolding:
             key = check_handshake(exchange.head)
         except HandshakeError as error:
             self._counters.requests_refused += 1
-            exchange.answer_text(error.status, INVALID, headers=error.headers)
+            exchange.answer_text(error.status, INVALID, headers=(*error.headers, *request.own_headers))
             return
         offers = header_values(exchange.head.headers, b"sec-websocket-extensions")
         deflate = negotiate(offers) if self._websockets.compression else None
@@ -211,7 +211,8 @@ class HubHolding:
 
     def _check_page(self, request: HubRequest) -> None:
         """Refuse a WebSocket of a page that may not read the hub's streams: no browser asks us for WebSockets."""
-        if request.origin is None or request.origin.lower() == f"{request.scheme}://{request.authority}".encode():
+        own = f"{request.scheme}://{request.authority}".lower().encode("latin-1")
+        if request.origin is None or request.origin.lower() == own:
             return
         if not is_allowed(self._settings.cors_origins, request.origin):
             origin = request.origin.decode("latin-1")

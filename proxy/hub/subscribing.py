@@ -22,6 +22,7 @@ from handlers.protocol.mercure.update import ActiveSubscription
 from handlers.protocol.mercure.url_pattern import MatcherError
 from handlers.protocol.names import SubscriberId
 from handlers.session import Site
+from handlers.timers import TimerWheel
 from proxy.hub.history import History
 from proxy.hub.holding import HubHolding, Place
 from proxy.hub.request import HubRequest
@@ -123,4 +124,5 @@ class Subscribing:
         if token is not None and token.expires_at is not None:
             life = min(life, token.expires_at - clock.wall())
         part = LEAST_LIFE + (1 - LEAST_LIFE) * self._site.random()
-        return clock.now() + max(life, 0.0) * part
+        # The wheel may be late by as much, and a token must not be outlived.
+        return clock.now() + max(life * part - TimerWheel.RESOLUTION, 0.0)

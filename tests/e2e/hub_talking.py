@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from tests.handlers.hub.signing import token as sign
 from tests.support.client import RawClient
-from tests.support.http import Response, ResponseHead
+from tests.support.http import ResponseHead
 from tests.support.hub_site import DETAIL_TYPE, HOST, HUB, SUBSCRIBER_KEY, bearer, claims_of, old_publisher, post
 
 Address = tuple[str, int]
@@ -55,14 +55,10 @@ def query(*pairs: tuple[str, str], path: str = HUB) -> str:
     return f"{path}?{urlencode(pairs)}"
 
 
-async def publish(address: Address, topic: str, data: str = "", **fields: str) -> Response:
-    """Publish an update with a token for everything, and return the answer."""
-    return await post(address, {"topic": topic, "data": data, **fields}, token=old_publisher("*"))
-
-
-async def published(address: Address, topic: str, data: str = "", **fields: str) -> str:
-    """Publish an update, which must succeed, and return its id."""
-    response = await publish(address, topic, data, **fields)
+async def published(address: Address, topic: str, data: str = "", *, path: str = HUB, **fields: str) -> str:
+    """Publish an update with a token for everything, which must succeed, and return its id."""
+    form = {"topic": topic, "data": data, **fields}
+    response = await post(address, form, token=old_publisher("*"), target=path)
     assert response.status == 200, response
     return response.body.decode()
 

@@ -87,6 +87,8 @@ class Subscription:
     """Where the client looks for the hub: a relay's port."""
     private: bool = True
     """Whether its token grants the topic."""
+    publishes: bool = False
+    """Whether it is no subscriber at all: then its token publishes."""
 
     @property
     def url(self) -> str:
@@ -97,6 +99,8 @@ class Subscription:
     @property
     def token(self) -> str:
         """The token to show."""
+        if self.publishes:
+            return self.dialect.publisher()
         return self.dialect.subscriber(*([self.topic] if self.private else []))
 
 
@@ -104,11 +108,13 @@ class Subscription:
 def hub_site(folder: os.PathLike[str], settings: Sequence[str] = ()) -> Generator[HubSite]:
     """Start a hub that keeps its history in `folder`."""
     port, publish, page_port = free_ports(3)
+    page_origin = f"http://localhost:{page_port}"
     own = [
         f"mercure.history={os.fspath(folder)}/history.db",
         f"mercure.resource_identifier={RESOURCE}",
         f"mercure.cookie_name={COOKIE}",
-        f"mercure.cors_origins=http://localhost:{page_port}",
+        f"mercure.cors_origins={page_origin}",
+        f"mercure.publish_origins={page_origin}",
     ]
     with start_holdfast(port, publish, NOWHERE, [*MIXED, *own, *settings]) as holdfast:
         holdfast.await_port(port)

@@ -6,14 +6,15 @@ import itertools
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 
 from tests.interop.event_stream_clients import Event
-from tests.interop.mercure_clients import CLIENTS, IN_CHROMIUM, Open
+from tests.interop.mercure_clients import CLIENTS, IN_CHROMIUM, Open, in_chromium
 from tests.interop.mercure_site import CURRENT, OLD, Dialect, HubSite, Subscription, hub_site
-from tests.interop.program import LINE_LIMIT
+from tests.interop.program import LINE_LIMIT, free_ports
 from tests.interop.relay import Relay
 
 RETRY = "20"
@@ -70,12 +71,11 @@ def test_a_client_whose_connection_is_cut_misses_nothing_and_sees_nothing_twice(
 
 
 @clients
-@dialects
 def test_e09_a_client_whose_stream_the_hub_ends_goes_on_where_it_was(
-    restless_site: HubSite, topic: str, client: Open, dialect: Dialect
+    restless_site: HubSite, topic: str, client: Open
 ) -> None:
     with Relay(restless_site.port) as relay:
-        subscription = Subscription(site=restless_site, dialect=dialect, topic=topic, port=relay.port)
+        subscription = Subscription(site=restless_site, dialect=CURRENT, topic=topic, port=relay.port)
         restless_site.publish(topic, "0", retry=RETRY)
         with client(subscription) as events:
             assert next(events).data == "0"
@@ -88,7 +88,7 @@ def test_e09_a_client_whose_stream_the_hub_ends_goes_on_where_it_was(
             assert [event.data for event in islice(events, number)] == [str(each) for each in range(1, number + 1)]
 
 
-@pytest.mark.parametrize("client", IN_CHROMIUM.values(), ids=IN_CHROMIUM)
+@pytest.mark.parametrize("client", [IN_CHROMIUM["EventSource"], IN_CHROMIUM["WebSocket"]], ids=["cookie", "WebSocket"])
 def test_a22_a_page_without_the_grant_gets_the_public_updates_alone(site: HubSite, topic: str, client: Open) -> None:
     with client(Subscription(site=site, dialect=CURRENT, topic=topic, port=site.port, private=False)) as events:
         site.publish(topic, "secret", private="on")
@@ -97,3 +97,25 @@ def test_a22_a_page_without_the_grant_gets_the_public_updates_alone(site: HubSit
         site.publish(topic, "another secret", private="on")
         site.publish(topic, "second")
         assert next(events).data == "second"
+
+
+def test_o03_a_page_of_a_foreign_origin_may_neither_read_nor_publish(site: HubSite, topic: str) -> None:
+    own = Subscription(site=site, dialect=CURRENT, topic=topic, port=site.port)
+    (foreign_port,) = free_ports(1)
+    foreign = replace(own, site=replace(site, page_port=foreign_port))
+    with in_chromium("EventSource", foreign) as events:
+        assert next(events).type == "closed"
+    with in_chromium("publisher", replace(foreign, publishes=True)) as answers:
+        assert next(answers).type == "TypeError"
+    with in_chromium("EventSource", own) as events:
+        site.publish(topic, "the first there is")
+        assert next(events).data == "the first there is"
+
+
+def test_a16_a_page_of_a_known_origin_publishes_with_its_cookie(site: HubSite, topic: str) -> None:
+    own = Subscription(site=site, dialect=CURRENT, topic=topic, port=site.port)
+    with in_chromium("publisher", replace(own, publishes=True)) as answers:
+        answer = next(answers)
+        assert answer.type == "answered 200"
+    with in_chromium("EventSource", own) as events:
+        assert next(events) == Event(id=answer.id, data="from a page")

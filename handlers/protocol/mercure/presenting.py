@@ -27,7 +27,7 @@ TOKEN_PARAMETERS: Final = frozenset({"authorization", "access_token", "jwt"})
 """Parameters of URLs that hold tokens: the older dialects', RFC 6750's, and the playground's."""
 
 _BLANKS: Final = b" \t"
-_PARAMETER: Final = re.compile(r"([?&;])([^&;=#]*)=([^&;#]*)")
+_PARAMETER: Final = re.compile(r"([?&;])([^?&;=#]*)=([^&;#]*)")
 _STATUSES: Final = {
     Challenge.NO_TOKEN: (401, "Unauthorized"),
     Challenge.INVALID_TOKEN: (401, "Unauthorized"),

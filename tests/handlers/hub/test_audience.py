@@ -225,6 +225,16 @@ async def test_too_many_patterns_without_a_literal_beginning_are_refused(matcher
     room.audience.check_room(matchers[:2])
 
 
+async def test_patterns_that_others_have_already_are_never_too_many() -> None:
+    """Not even where two subscribers have passed the check before either of them joined."""
+    room = HubRoom(unanchored_limit=1)
+    for matcher in (selector("{a}"), selector("{b}")):
+        room.crowd(1, matcher)
+    room.audience.check_room((selector("{b}"), exact("c")))
+    with pytest.raises(HubRefusal):
+        room.audience.check_room((selector("{c}"),))
+
+
 async def test_with_a_limit_of_0_there_are_none(hub_room: HubRoom) -> None:
     room = HubRoom(unanchored_limit=0)
     room.audience.check_room((exact("a"), selector("/a/{b}"), pattern("*")))

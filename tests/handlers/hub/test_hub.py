@@ -90,7 +90,8 @@ async def test_the_hub_knows_where_its_order_ends(held: HubRoom, engine: HeldEng
 async def test_an_update_that_is_being_delivered_is_the_last_one_already(hub_room: HubRoom) -> None:
     """A long poll that ends meanwhile must not send its client back to before it."""
     found: list[tuple[int, str]] = []
-    hub_room.hub.follower = lambda _: found.append((hub_room.hub.last_seq, hub_room.hub.last_id))
+    [(_, session)] = hub_room.crowd(1, exact("a"))
+    session.write = lambda _: found.append((hub_room.hub.last_seq, hub_room.hub.last_id))
     hub_room.hub.publish(update("a"))
     assert found == [(1, "1")]
 

@@ -10,7 +10,7 @@ from handlers.hub.poll import poll_answer
 from handlers.protocol.answers import AnswerForm
 from handlers.protocol.names import EventId
 from handlers.timers import NOWHERE, TimerWheel
-from tests.handlers.hub.hub_room import HUB_PATH, HubRoom, exact, pattern, update
+from tests.handlers.hub.hub_room import HUB_PATH, HubRoom, RecordingTransport, exact, pattern, update
 from tests.support.client import RawClient
 from tests.support.http import Response
 from tests.support.turns import settle
@@ -88,7 +88,10 @@ async def test_an_http_1_0_client_is_answered_and_closed(hub_room: HubRoom) -> N
 async def test_one_that_is_gone_is_neither_answered_nor_given_back(hub_room: HubRoom) -> None:
     client, session = await hub_room.ask(exact("a"))
     session.transport.abort()
+    session.transport = recording = RecordingTransport()
+    recording.abort()
     hub_room.audience.deliver(update("a"))
+    assert recording.written == []
     assert await client.until_cut() == b""
     assert not hub_room.door.taken
     assert hub_room.is_empty()

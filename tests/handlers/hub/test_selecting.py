@@ -46,7 +46,7 @@ VALUES = (
     "{",
 )
 MATCHERS = st.builds(Matcher, st.sampled_from(MatcherKind), st.sampled_from(VALUES))
-GRANTS = st.lists(MATCHERS | st.just(exact(target_topic("me"))), max_size=3)
+GRANTS = st.lists(st.just(exact("*")) | MATCHERS | st.just(exact(target_topic("me"))), max_size=3)
 PUBLISHED = st.builds(
     lambda topics, is_private: update(*topics, is_private=is_private),
     st.lists(st.sampled_from(TOPICS), min_size=1, max_size=3),
@@ -109,6 +109,17 @@ async def test_l19_a_subscription_is_told_of_in_the_watchers_dialect(hub_room: H
     assert '"@context"' in legacy.data
     assert '"@context"' not in current.data
     assert choose(hub_room.subscriber((exact("*"),)), told) is None
+
+
+async def test_the_two_names_of_a_subscription_are_not_mixed_up(hub_room: HubRoom) -> None:
+    """A current matcher does not see the older name, nor the other way round."""
+    choose = Selector(matching=hub_room.matching, hub_path=HUB_PATH).select
+    told, grants = presence_of(exact("a")), (exact("*"),)
+    current, legacy = told.topics
+    assert choose(hub_room.subscriber((exact(legacy),), grants), told) is None
+    assert choose(hub_room.subscriber((selector(current),), grants), told) is None
+    assert choose(hub_room.subscriber((exact(current),), grants), told) is not None
+    assert choose(hub_room.subscriber((selector(legacy),), grants), told) is not None
 
 
 async def test_targets_of_2019_are_no_topics_that_anybody_could_ask_for(hub_room: HubRoom) -> None:

@@ -75,6 +75,7 @@ def test_what_can_be_obeyed_is_taken(key: str, value: object) -> None:
         ({"history": "", "history_size": 1}, "history_size", "although history is empty"),
         ({"history": "", "history_age": 1.0}, "history_age", "although history is empty"),
         ({"history": "", "history_bytes": 1}, "history_bytes", "although history is empty"),
+        ({"history": "", "on_unknown_cursor": "error"}, "on_unknown_cursor", "although history is empty"),
     ],
 )
 def test_o11_what_cannot_be_obeyed_is_refused_under_its_key(settings: dict[str, Any], key: str, reason: str) -> None:

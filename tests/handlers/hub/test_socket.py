@@ -209,6 +209,6 @@ async def test_e11_a_client_that_does_not_read_is_cut_and_others_miss_nothing(hu
 async def test_a_client_that_leaves_is_forgotten(hub_room: HubRoom, leaving: str) -> None:
     client, session = await hub_room.socket(exact("a"), ends_at=hub_room.clock.now() + 100)
     getattr(client, leaving)()
-    await until(lambda: hub_room.is_empty())
+    await until(hub_room.is_empty)
     await hub_room.until_closed(session.transport)
     assert session.tick == NOWHERE

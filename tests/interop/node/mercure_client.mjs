@@ -35,7 +35,7 @@ async function answer(request, response) {
     response.setHeader('Content-Type', 'text/javascript');
     return response.end(await readFile(new URL(FILES[request.url], import.meta.url)));
   }
-  if (['EventSource', 'WebSocket'].includes(client)) {
+  if (['EventSource', 'WebSocket', 'publisher'].includes(client)) {
     const { cookie, token } = options;
     response.setHeader('Set-Cookie', `${cookie}=${token}; Path=/.well-known/mercure; HttpOnly; SameSite=Strict`);
   }

@@ -49,6 +49,17 @@ export const clients = {
     connect();
   },
 
+  'publisher': async ({ url }) => {
+    const { origin, pathname, searchParams } = new URL(url);
+    const body = new URLSearchParams({ topic: searchParams.get('match'), data: 'from a page' });
+    try {
+      const response = await fetch(origin + pathname, { method: 'POST', credentials: 'include', body });
+      print({ type: `answered ${response.status}`, id: await response.text(), data: '' });
+    } catch (error) {
+      print({ type: error.name, id: '', data: '' });
+    }
+  },
+
   'long poll': async ({ url, token, cursor }) => {
     const address = new URL(url);
     address.searchParams.set('poll', '20');

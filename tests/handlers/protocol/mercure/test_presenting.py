@@ -18,6 +18,7 @@ from handlers.protocol.mercure.presenting import (
     check_origin,
     find_token,
     refusal,
+    without_tokens,
 )
 
 TOKEN = "t" * 41
@@ -260,3 +261,32 @@ def test_each_fault_has_its_status(challenge: Challenge, status: int, text: str)
 
     assert (refused.status, refused.text, refused.challenge) == (status, text, challenge)
     assert str(refused) == "the reason"
+
+
+# -- what is logged -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://h/p", "http://h/p"),
+        ("/p?topic=a&x=y", "/p?topic=a&x=y"),
+        ("/p?authorization=secret", "/p?authorization=..."),
+        ("/p?a=b&authorization=secret&c=d#e", "/p?a=b&authorization=...&c=d#e"),
+        ("/p?access_token=secret&jwt=secret", "/p?access_token=...&jwt=..."),
+        ("/p?Authorization=secret&%61uthorization=secret", "/p?Authorization=...&%61uthorization=..."),
+        ("/p?a=b;authorization=secret;c=d", "/p?a=b;authorization=...;c=d"),
+        ("/p?authorization=secret=&authorization=secret?", "/p?authorization=...&authorization=..."),
+        ("/p?authorization", "/p?authorization"),
+        ("/p;x?authorization=secret", "/p;x?authorization=..."),
+        ("/p?my_authorization=x&topic=authorization", "/p?my_authorization=x&topic=authorization"),
+        ("/p?authorization=secr...(3000 bytes)", "/p?authorization=..."),
+    ],
+)
+def test_no_log_line_has_the_token_of_an_url(uri: str, shown: str) -> None:
+    assert without_tokens(uri) == shown
+
+
+@given(st.text())
+def test_any_text_can_be_shown(uri: str) -> None:
+    assert TOKEN not in without_tokens(f"{uri}?authorization={TOKEN}")
