@@ -69,11 +69,13 @@ def measure(pid: int, port: int, clients: int, publications: int) -> dict[str, f
     counting = threading.Thread(target=drain, args=(readers, publications), daemon=True)
     publisher = socket.create_connection(("127.0.0.1", port))
     body = urllib.parse.urlencode({"topic": TOPIC, "data": DATA, "private": "on"}).encode()
-    request = b"".join((
-        b"POST /.well-known/mercure HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-www-form-urlencoded\r\n",
-        b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n" % (token.encode(), len(body)),
-        body,
-    ))
+    request = b"".join(
+        (
+            b"POST /.well-known/mercure HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-www-form-urlencoded\r\n",
+            b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n" % (token.encode(), len(body)),
+            body,
+        )
+    )
     counting.start()
     cpu, wall = processor(pid), time.perf_counter()
     for _ in range(publications):
