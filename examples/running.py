@@ -33,6 +33,8 @@ class Example:
     the latter in its environment too, as GRIP_URL."""
     listening: str = r"listening on (\S+)"
     """Found in the line in which the backend says that it listens; its group is the address."""
+    condition: str = "*"
+    """The route's condition, with its options."""
     target: str = "{address}"
     """The route's target, made from that address."""
     settings: Sequence[str] = ()
@@ -63,7 +65,7 @@ async def run(example: Example, *, listen: str, publish: str, backend_port: str)
         if address is None:
             return await backend.wait()  # it has said why
         command = (sys.executable, "-m", "proxy", "run", "--listen", listen, "--publish", publish)
-        options = ["--route", f"* {example.target.format(address=address)}"]
+        options = ["--route", f"{example.condition} {example.target.format(address=address)}"]
         for setting in (f"proxy.drain_timeout={DRAIN}", *example.settings):
             options += ["--set", setting]
         with ready_socket() as ready:

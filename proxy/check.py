@@ -102,7 +102,8 @@ def _find_risks(settings: Settings, routes: tuple[Route, ...]) -> Iterator[Findi
     if not settings.hub.is_enabled and settings.hub != HubSettings(history=settings.hub.history):
         texts.append("there are settings of the Mercure hub, but no key, no issuer and no mercure.anonymous: it is off")
     if not routes:
-        texts.append("no routes: every request is answered with 502")
+        but_the_hubs = " but the Mercure hub's" if settings.hub.is_enabled else ""
+        texts.append(f"no routes: every request{but_the_hubs} is answered with 502")
     if any(not route.no_grip and not signing_key(route, settings.proxy) for route in routes):
         texts.append("proxy.sig_key is empty: a backend cannot tell Holdfast's requests from anybody else's")
     if settings.proxy.debug:

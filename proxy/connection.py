@@ -201,7 +201,9 @@ class ClientConnection(RequestHandler):
         return self.transport
 
     async def flushed(self) -> None:
-        """Wait until the client has taken enough for more to be written."""
+        """Wait until the client has taken enough for more to be written. Whoever gives up waiting may wait again."""
+        if self._drain_waiter is not None and self._drain_waiter.cancelled():
+            self._drain_waiter = None  # aiohttp would have the next one wait for what was given up
         await self._drain_helper()
 
     def detach(self) -> bytes:

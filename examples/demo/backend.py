@@ -2,10 +2,12 @@
 
 A request stays here no longer than its answer takes. `Grip-*` headers ask Holdfast to hold the client, and what is
 POSTed to Holdfast's publish port reaches everybody held. What a WebSocket's client does comes as requests, too.
+Subscribers of the Mercure hub never come here: the bridge gives them what is published for event streams.
 `make run` starts both; by hand:
 
     python examples/demo/backend.py
-    holdfast --route '* 127.0.0.1:8000,over_http'
+    holdfast --route '*,mercure_link 127.0.0.1:8000,over_http' --set mercure.anonymous=true --set mercure.history= \
+        --set mercure.bridge=public --set mercure.bridge_items=public
 """
 
 from __future__ import annotations

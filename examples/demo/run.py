@@ -13,6 +13,7 @@ WHAT_NEXT = """
   Open {url}/, or in a second terminal:
 
       curl -N {url}/events
+      curl -N '{url}/.well-known/mercure?match=demo'
       curl -d '{{"text": "Hello"}}' {url}/messages
 
   Ctrl-C ends it.
@@ -22,7 +23,10 @@ WHAT_NEXT = """
 DEMO = Example(
     description="Holdfast in front of the demo backend.",
     backend=lambda port, publish: (sys.executable, BACKEND, port, "--publish", f"http://{publish}"),
+    condition="*,mercure_link",
     target="{address},over_http",
+    # No history, so that no file is left behind: what was missed comes from the backend, on the other ways.
+    settings=("mercure.anonymous=true", "mercure.history=", "mercure.bridge=public", "mercure.bridge_items=public"),
     what_next=WHAT_NEXT,
 )
 

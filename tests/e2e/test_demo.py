@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from websockets.frames import Frame, Opcode
 
+from tests.e2e.hub_talking import open_events, query
 from tests.support.app_process import ROOT, ChildProcess
 from tests.support.backend import ScriptedBackend, closed_port
 from tests.support.client import RawClient
@@ -86,6 +87,7 @@ async def test_it_says_what_to_do_next(demo: DemoProcess) -> None:
     url = f"http://{LOOPBACK}:{demo.proxy_address[1]}"
     assert f"Open {url}/" in demo.said
     assert f"curl -N {url}/events" in demo.said
+    assert f"curl -N '{url}/.well-known/mercure?match=demo'" in demo.said
 
 
 async def test_the_page_is_served(client: RawClient) -> None:
@@ -95,6 +97,8 @@ async def test_the_page_is_served(client: RawClient) -> None:
     assert response.body == (ROOT / "examples/demo/page.html").read_bytes()
     head = await client.fetch("/", method="HEAD")
     assert (head.status, head.body) == (200, b"")
+    for answer in (response, head):
+        assert answer.values(b"link") == (b'</.well-known/mercure>; rel="mercure"',)
 
 
 async def test_a_message_arrives_on_the_stream_and_on_the_long_poll(demo: DemoProcess, client: RawClient) -> None:
@@ -114,6 +118,13 @@ async def test_a_message_arrives_on_the_stream_and_on_the_long_poll(demo: DemoPr
         polled = await poller.response()
         assert polled.values(b"content-type") == (b"application/json",)
         assert json.loads(polled.body)["messages"][-1] == message
+
+
+async def test_a_message_arrives_from_the_hub_which_keeps_no_history(demo: DemoProcess, client: RawClient) -> None:
+    await say(demo, "before")
+    stream = await open_events(client, query(("match", "demo")))
+    answer = await say(demo, "Grüße")
+    assert json.loads((await stream.event()).data) == json.loads(answer.body)
 
 
 async def test_a_message_arrives_by_websocket(demo: DemoProcess) -> None:

@@ -110,6 +110,11 @@ def test_having_no_routes_is_a_warning() -> None:
     )
 
 
+def test_a_hub_needs_no_routes() -> None:
+    _, printed = check(SIGNED, "mercure.anonymous=true", lines=("# none",))
+    assert "warning: no routes: every request but the Mercure hub's is answered with 502" in printed
+
+
 @pytest.mark.parametrize("key", ["sig_key", "upstream_key"])
 def test_a_key_that_cannot_be_used_fails_the_check(key: str, tmp_path: Path) -> None:
     status, printed = check(SIGNED, f"proxy.{key}=file:{tmp_path / 'none'}", lines=("* a:1",))

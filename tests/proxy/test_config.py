@@ -249,3 +249,18 @@ def test_the_documentation_has_every_setting() -> None:
     for settings in sections().values():
         for each in fields(settings):
             assert f"| `{each.name}` | `" in text
+
+
+@pytest.mark.parametrize(
+    ("assignments", "needed"),
+    [
+        ((), True),
+        (("mercure.anonymous=true",), False),
+        (("mercure.anonymous=true", "proxy.routes=r.conf"), True),
+    ],
+)
+def test_a_routes_file_must_be_there_unless_there_is_a_hub_and_nobody_has_named_one(
+    assignments: tuple[str, ...], needed: bool
+) -> None:
+    parsed = tuple(map(parse_assignment, assignments))
+    assert load_settings(environ={}, assignments=parsed, default_files=()).needs_routes is needed

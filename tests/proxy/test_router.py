@@ -104,6 +104,13 @@ def test_routes_of_the_command_line_come_before_the_file() -> None:
     assert choose_source(lines=(), file="d/f") == FileSource(path=Path("d/f"))
 
 
+def test_an_optional_file_may_be_missing_and_comes_into_force_when_it_is_there(path: Path) -> None:
+    router = make_router(choose_source(lines=(), file=str(path), is_optional=True))
+    assert router.load().routes == ()
+    path.write_text("* new:80\n")
+    assert len(router.load().routes) == 1
+
+
 def test_the_new_table_replaces_the_old_one(path: Path) -> None:
     path.write_text("* old:80\n*,path_beg=/gone gone:80")
     router = make_router(FileSource(path=path))

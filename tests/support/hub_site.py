@@ -115,11 +115,10 @@ def bearer(token: str) -> tuple[str, str]:
 # -- the history ----------------------------------------------------------------------------------------------------
 
 
-def numbered(numbers: Iterable[int], *, topic: str = "a", data: str = "", private: bool = False) -> list[Update]:
-    """Return updates whose ids are these numbers."""
+def numbered(ids: Iterable[object], *, topic: str = "a", data: str = "", private: bool = False) -> list[Update]:
+    """Return updates with these ids, numbers as a rule; what has no data of its own has its id for data."""
     return [
-        Update(topics=(Topic(topic),), id=EventId(str(each)), data=data or str(each), private=private)
-        for each in numbers
+        Update(topics=(Topic(topic),), id=EventId(str(each)), data=data or str(each), private=private) for each in ids
     ]
 
 

@@ -1,8 +1,8 @@
-// Visits the demo's page in a real browser, as its user does:
+// Visits the demo's page in a real browser, in two windows that share its connections, as its user does:
 //   node demo_page.mjs URL CHROMIUM SCREENSHOT SENT... -- RECEIVED
-// Types and sends each text of SENT, every second one by WebSocket, waits for it in all panels, prints it; then waits
-// until the page has lost its connections and prints `reconnecting`, until it is live again and prints `live`, and waits
-// for RECEIVED.
+// Types and sends each text of SENT, every second one by WebSocket, waits for it in all panels of both, prints it; then
+// waits until they have lost their connections and prints `reconnecting`, until they are live again and prints `live`,
+// and waits for RECEIVED.
 // When something does not come, the page goes to SCREENSHOT and the exit status is 1.
 
 import { chromium } from 'playwright-core';
@@ -19,21 +19,25 @@ const quiet = [
 ];
 const browser = await chromium.launch({ executablePath, args: quiet });
 try {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(12_000);
-  page.on('pageerror', (error) => say(`page error: ${error.message}`));
-  page.on('dialog', (dialog) => say(`a message ran as a script: ${dialog.message()}`));
+  const context = await browser.newContext();
+  context.setDefaultTimeout(12_000);
+  context.on('weberror', (error) => say(`page error: ${error.error().message}`));
+  context.on('dialog', (dialog) => say(`a message ran as a script: ${dialog.message()}`));
+  const pages = [await context.newPage(), await context.newPage()];
+  const [page] = pages;
 
   const inAllPanels = async (find) => {
-    for (const name of ['Event stream', 'Long poll', 'WebSocket']) {
-      await find(page.getByRole('region', { name })).waitFor();
+    for (const each of pages) {
+      for (const name of ['Event stream', 'Long poll', 'WebSocket', 'Mercure']) {
+        await find(each.getByRole('region', { name })).waitFor();
+      }
     }
   };
   const states = (state) => inAllPanels((panel) => panel.getByText(state, { exact: true }));
   const messages = (text) => inAllPanels((panel) => panel.getByRole('listitem').getByText(text, { exact: true }));
 
   try {
-    await page.goto(url);
+    for (const each of pages) await each.goto(url);
     await states('live');
     say('live');
     for (const [index, text] of sent.entries()) {
