@@ -49,7 +49,7 @@ def test_the_page_subscribes_at_the_hub_that_is_linked() -> None:
         '<https://hub.invalid/x,y>; last-event-id="urn:uuid:1"; rel="mercure"': (
             "https://hub.invalid/x,y?last_event_id=urn%3Auuid%3A1&match=demo"
         ),
-        '</a>; rel="self", </b>; title="c, </d>; rel=mercure", </e> ; crossorigin; REL = "hub Mercure", </f>; rel=mercure': (
+        '</a>; rel="self", </b>; title="</d>; rel=mercure", </e> ; nopush; REL = "hub Mercure", </f>; rel=mercure': (
             f"{url}/e?match=demo"
         ),
         '</a>; rel="self mercury"': "no hub",
