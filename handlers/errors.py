@@ -38,16 +38,19 @@ class Challenge(Enum):
 class HubRefusal(Exception):
     """A request to the Mercure hub is refused: `status` and `text` (without its line end) are the answer.
 
-    `challenge` is set where a token is at fault. `reason` is for the log alone, and says precisely what was wrong;
-    it never holds a token or a key.
+    `challenge` is set where a token is at fault; without one, `retry_after` says in how many seconds to come again.
+    `reason` is for the log alone, and says precisely what was wrong; it never holds a token or a key.
     """
 
-    def __init__(self, status: int, text: str, *, challenge: Challenge | None = None, reason: str = "") -> None:
+    def __init__(
+        self, status: int, text: str, *, challenge: Challenge | None = None, reason: str = "", retry_after: int = 0
+    ) -> None:
         super().__init__(status, text, reason)
         self.status = status
         self.text = text
         self.challenge = challenge
         self.reason = reason
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         """Return the precise reason, or else the answer's text."""
@@ -56,6 +59,10 @@ class HubRefusal(Exception):
 
 class StorageError(Exception):
     """The history could not be written or read: `str(error)` says why. Nothing of what failed was stored."""
+
+
+class HistoryTrimmed(StorageError):
+    """What a reader was to read next has been trimmed meanwhile: it must not be given a gap."""
 
 
 class InvalidSetting(ValueError):

@@ -26,8 +26,8 @@ from publish_api.commands import add_publish_command, run_publish
 _STOPPED_BY_KEYBOARD = 130  # what a shell reports for SIGINT
 
 _DESCRIPTION = """\
-Holdfast holds the long-lived connections (server-sent events, long polls) that an ordinary HTTP
-backend cannot, and pushes to them what is POSTed to its publish port."""
+Holdfast holds the long-lived connections (server-sent events, long polls, WebSockets) that an ordinary HTTP
+backend cannot, and pushes to them what is POSTed to its publish port. It is a Mercure hub as well."""
 
 _EPILOG = """\
 Without a command it is `run`; its options are listed by `holdfast run --help`.

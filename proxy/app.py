@@ -146,7 +146,12 @@ class App:
             self._reloader.start()
         publisher_sockets, client_sockets = open_doors(self._settings)
         if self.hub is not None:
-            open_history(self.hub)
+            try:
+                open_history(self.hub)
+            except SettingsError:
+                for sock in (*publisher_sockets, *client_sockets):
+                    sock.close()
+                raise
         await self._publishers.start(publisher_sockets)
         loop = asyncio.get_running_loop()
         for sock in client_sockets:

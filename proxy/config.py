@@ -172,13 +172,13 @@ def _find_key(assignment: Assignment) -> Key:
     return key
 
 
-def _find_protocols(assignments: Iterable[Assignment], folder: Path) -> tuple[Dialect, ...]:
-    """Return the protocols that are set, which decide what other hubs' variables mean."""
-    protocols: object = HubSettings().protocols
+def _find_protocols(assignments: Iterable[Assignment], folder: Path) -> tuple[Dialect, ...] | None:
+    """Return the protocols that are set, None if none are. They decide what other hubs' variables mean."""
+    protocols: object = None
     for each in assignments:
         if each.name == "mercure.protocols":
             protocols = convert(each, _find_key(each), folder)
-    return cast("tuple[Dialect, ...]", protocols)
+    return cast("tuple[Dialect, ...] | None", protocols)
 
 
 def _check_keys_of_2019(hub: HubSettings, origins: Mapping[str, str]) -> None:

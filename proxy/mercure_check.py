@@ -18,10 +18,10 @@ from handlers.hub.auth import Authority, Role, Shown
 from handlers.hub.settings import HubSettings
 from handlers.hub.signed import SignedToken, open_token
 from handlers.protocol.mercure.claims import TokenError, find_dialect
-from handlers.protocol.mercure.grants import Token
+from handlers.protocol.mercure.grants import Grants, Token, TokenDialect
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.matching import Matching
-from handlers.protocol.mercure.target import is_target
+from handlers.protocol.mercure.target import is_target, target_of
 from handlers.timers import LoopClock
 from proxy.errors import SettingsError
 
@@ -117,12 +117,42 @@ def _describe_verdict(role: Role, verdict: Token | HubRefusal | None, settings: 
         yield f"{role.value}: refused: {str(verdict).removeprefix(f'{role.value}' + chr(39) + 's token refused: ')}"
         return
     yield f"{role.value}: accepted"
-    is_publisher = role is Role.PUBLISHER
-    matchers = (verdict.grants.publish or ()) if is_publisher else verdict.grants.readable
+    if role is Role.PUBLISHER:
+        yield from _describe_publisher(verdict.grants, settings)
+        return
+    readable = verdict.grants.readable
+    if settings.speaks_2019:
+        yield f"  may read updates for the targets: {_describe_targets(readable)}"
+    yield f"  may read private updates of: {_describe_topics(readable) or 'nothing, public updates only'}"
+
+
+def _describe_publisher(grants: Grants, settings: HubSettings) -> Iterator[str]:
+    """Say what `publish_api.mercure` would let the bearer do: dialects before 8 leave more to every token."""
+    publish = grants.publish or ()
+    topics = _describe_topics(publish) or "nothing"
+    is_legacy = grants.dialect is TokenDialect.LEGACY
+    if is_legacy and "7" in settings.protocols:
+        yield "  may publish: public updates to every topic"
+        yield f"  may publish private updates to: {topics}"
+    elif is_legacy and "8" not in settings.protocols:
+        yield "  may publish: public and private updates to every topic"
+    else:
+        yield f"  may publish: {topics}"
+    if settings.speaks_2019:
+        yield f"  may publish for the targets: {_describe_targets(publish)}"
+
+
+def _describe_topics(matchers: Iterable[Matcher]) -> str:
     texts = [_describe_matcher(matcher) for matcher in matchers if not is_target(matcher.value)]
-    what = "may publish" if is_publisher else "may read private updates of"
-    nothing = "nothing" if is_publisher else "nothing, public updates only"
-    yield f"  {what}: {', '.join(dict.fromkeys(texts)) or nothing}"
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _describe_targets(matchers: Iterable[Matcher]) -> str:
+    """Return the targets. Those of a token that may do everything with topics are every target, too."""
+    if any(matcher.is_wildcard for matcher in matchers):
+        return "every target"
+    targets = [target for matcher in matchers if (target := target_of(matcher.value)) is not None]
+    return ", ".join(map(_shown, dict.fromkeys(targets))) or "none"
 
 
 def _describe_matcher(matcher: Matcher) -> str:

@@ -44,7 +44,7 @@ class SigningKey:
 
 def run_token(args: argparse.Namespace, settings: HubSettings, out: TextIO) -> int:
     """Write the token that `args` ask for to `out`; raises SettingsError when there is no such token."""
-    protocol = args.protocol or default_protocol(settings, dev=args.dev)
+    protocol = args.protocol or default_protocol(settings, dev=args.dev, names_parties=bool(args.iss or args.aud))
     if args.dev and not _asks_for_topics(args):
         args.publish_topics, args.subscribe_topics = ["*"], ["*"]
     is_current = protocol == "1.0"
@@ -59,10 +59,13 @@ def run_token(args: argparse.Namespace, settings: HubSettings, out: TextIO) -> i
     return 0
 
 
-def default_protocol(settings: HubSettings, *, dev: bool = False) -> str:
-    """Return the newest dialect that the settings have keys for, or else that they speak."""
+def default_protocol(settings: HubSettings, *, dev: bool = False, names_parties: bool = False) -> str:
+    """Return the newest dialect that the settings have keys for, or else that they speak.
+
+    `names_parties`: an issuer or an audience is asked for, which only tokens of 1.0 need.
+    """
     has_legacy_keys = bool(settings.publisher_key or settings.subscriber_key)
-    if settings.speaks_current and (settings.issuers or dev or not has_legacy_keys):
+    if settings.speaks_current and (settings.issuers or dev or names_parties or not has_legacy_keys):
         return "1.0"
     return "2019" if settings.protocols == ("2019",) else "8"
 

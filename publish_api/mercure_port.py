@@ -20,7 +20,7 @@ from handlers.hub.refusing import Refuser
 from handlers.hub.settings import HubSettings
 from handlers.protocol.answers import Answer
 from handlers.protocol.http1 import Headers, header_values, without_headers
-from handlers.protocol.mercure.form import first_value, parse_form
+from handlers.protocol.mercure.form import parse_form, values_of
 from handlers.protocol.mercure.headers import SECURITY_HEADERS
 from handlers.protocol.mercure.identity import is_public, metadata_url, resource_of
 from publish_api.connection import PublishResponse
@@ -85,7 +85,6 @@ class PublishHub:
         headers: Headers = tuple(request.raw_headers)
         content_types = header_values(headers, b"content-type")
         query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
-        token = first_value(parse_form(query, strict=False), "authorization")
         scheme, authority = self._origin_of(request)
 
         async def read() -> bytes:
@@ -99,7 +98,7 @@ class PublishHub:
                 method="POST",
                 authorization=header_values(headers, b"authorization"),
                 cookies=header_values(headers, b"cookie"),
-                query_tokens=() if token is None else (token,),
+                query_tokens=values_of(parse_form(query, strict=False), "authorization"),
                 origin=next(iter(header_values(headers, b"origin")), None),
                 referer=next(iter(header_values(headers, b"referer")), None),
             ),

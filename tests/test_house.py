@@ -28,7 +28,6 @@ UNMIRRORED = {
     "handlers/protocol/names.py": "types without run-time behaviour",
     "handlers/protocol/instruct.py": "plain values, tested through grip",
     "handlers/protocol/items.py": "plain values, tested through item_json",
-    "handlers/protocol/mercure/matcher.py": "plain values, tested through matching",
     "handlers/protocol/mercure/grants.py": "plain values, tested through claims",
     "handlers/protocol/mercure/update.py": "plain values, tested through event and subscription",
     "handlers/hub/publication.py": "plain values, tested through whoever takes publications",

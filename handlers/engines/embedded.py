@@ -96,9 +96,9 @@ class EmbeddedEngine:
         """Look `event_id` up in the index."""
         return await self._reader().find(event_id)
 
-    async def read(self, after: int, upto: int, limit: int) -> tuple[StoredUpdate, ...]:
+    async def read(self, after: int, upto: int, limit: int, *, with_presence: bool = True) -> tuple[StoredUpdate, ...]:
         """Read a page."""
-        return await self._reader().read(after, upto, limit)
+        return await self._reader().read(after, upto, limit, with_presence=with_presence)
 
     async def oldest(self) -> int | None:
         """Return the first place that is kept."""
@@ -109,6 +109,7 @@ class EmbeddedEngine:
         running, self._running = self._running, None
         if running is not None:
             await asyncio.to_thread(running.end)
+            running.writer.settle_rest()
 
     def _reader(self) -> Reader:
         if self._running is None:

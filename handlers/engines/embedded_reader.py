@@ -10,7 +10,7 @@ import asyncio
 import queue
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -22,7 +22,8 @@ from handlers.protocol.names import EventId
 T = TypeVar("T")
 
 THREADS = 2
-"""More read no faster: they share the interpreter."""
+"""One for pages and one for look-ups, so that who comes now doesn't wait for the pages of those that came before. More
+would read no faster: they share the interpreter."""
 
 PAGE_BYTES = 1024 * 1024
 
@@ -35,11 +36,12 @@ _PAGE: Final = f"""
     SELECT CAST(json_group_array(json_array({READ_COLUMNS})) AS BLOB) FROM (
         SELECT * FROM updates WHERE seq > ?1 AND seq <= (
             SELECT max(seq) FROM (
-                SELECT seq, bytes_before + size AS reach FROM updates WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3
-            ) WHERE reach <= (
-                SELECT bytes_before + max(size, {PAGE_BYTES}) FROM updates WHERE seq > ?1 ORDER BY seq LIMIT 1
-            )
-        ) ORDER BY seq
+                SELECT seq, sum(size) OVER (ORDER BY seq) AS reach, row_number() OVER (ORDER BY seq) AS number FROM (
+                    SELECT seq, size FROM updates
+                    WHERE seq > ?1 AND seq <= ?2 AND (?4 OR presence IS NULL) ORDER BY seq LIMIT ?3
+                )
+            ) WHERE number = 1 OR reach <= {PAGE_BYTES}
+        ) AND (?4 OR presence IS NULL) ORDER BY seq
     )
 """  # noqa: S608  # constants
 
@@ -50,7 +52,8 @@ class Reader:
     def __init__(self, path: Path) -> None:
         """Raises StorageError."""
         self._connections: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="holdfast-history-reader")
+        self._paging = ThreadPoolExecutor(1, thread_name_prefix="holdfast-history-pages")
+        self._finding = ThreadPoolExecutor(1, thread_name_prefix="holdfast-history-look-ups")
         try:
             for _ in range(THREADS):
                 self._connections.put(_connect(path))
@@ -64,24 +67,25 @@ class Reader:
             event_id.encode()
         except UnicodeEncodeError:
             return None  # Such an id is never stored.
-        return await self._run(_find, event_id)
+        return await self._run(self._finding, _find, event_id)
 
-    async def read(self, after: int, upto: int, limit: int) -> tuple[StoredUpdate, ...]:
+    async def read(self, after: int, upto: int, limit: int, *, with_presence: bool) -> tuple[StoredUpdate, ...]:
         """Return a page."""
-        return await self._run(_read, after, upto, limit)
+        return await self._run(self._paging, _read, after, upto, limit, with_presence)
 
     async def oldest(self) -> int | None:
         """Return the first place that is kept."""
-        return await self._run(_oldest)
+        return await self._run(self._finding, _oldest)
 
     def close(self) -> None:
         """Wait for what is being read, and close the connections. Blocks."""
-        self._threads.shutdown(wait=True)
+        for threads in (self._paging, self._finding):
+            threads.shutdown(wait=True)
         while not self._connections.empty():
             self._connections.get().close()
 
-    async def _run(self, read: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._borrow, read, arguments)
+    async def _run(self, threads: Executor, read: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, self._borrow, read, arguments)
 
     def _borrow(self, read: Callable[..., T], arguments: tuple[object, ...]) -> T:
         # There are as many connections as threads, so one is free.
@@ -106,8 +110,10 @@ def _oldest(connection: sqlite3.Connection) -> int | None:
     return _place(connection, "SELECT min(seq) FROM updates")
 
 
-def _read(connection: sqlite3.Connection, after: int, upto: int, limit: int) -> tuple[StoredUpdate, ...]:
-    ((page,),) = connection.execute(_PAGE, (after, upto, limit)).fetchall()
+def _read(
+    connection: sqlite3.Connection, after: int, upto: int, limit: int, with_presence: bool
+) -> tuple[StoredUpdate, ...]:
+    ((page,),) = connection.execute(_PAGE, (after, upto, limit, with_presence)).fetchall()
     return decode_rows(page)
 
 

@@ -39,6 +39,11 @@ _FIRST_TO_STAY = """SELECT seq FROM updates
     WHERE +seq = ? OR (+seq > ? AND bytes_before >= ? AND at >= ?) ORDER BY seq LIMIT 1"""
 
 
+LONGEST_TRIM = 10_000
+"""Rows that one commit deletes at most: more than one can add, and few enough that no publisher waits for what a silent
+week has left. The next commits go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Span:
     """What the table holds: places `first` to `last`, and `end`, the size of all updates since the first ever."""
@@ -59,7 +64,7 @@ class Table:
     def open(self, at: float) -> Opened:
         """Trim, and tell what there is. Raises StorageError, also when the file can't be written."""
         with self._transaction():
-            span = self._trim(self._load(), at)
+            span = self._trim(self._load(), at, most=None)
             subscriptions = self._subscriptions()
             newest = self._connection.execute("SELECT id FROM updates ORDER BY seq DESC LIMIT 1").fetchall()
         self._span = span
@@ -74,7 +79,7 @@ class Table:
         try:
             with self._transaction():
                 before = span or self._load()
-                span = self._trim(self._insert(before, rows), rows[-1].at)
+                span = self._trim(self._insert(before, rows), rows[-1].at, most=LONGEST_TRIM)
                 self._note_subscriptions(rows)
         except StorageError:
             self._cover()
@@ -124,8 +129,8 @@ class Table:
             done += count
         return _Span(span.first, last, end)
 
-    def _trim(self, span: _Span, at: float) -> _Span:
-        """Delete the oldest rows until the limits allow what is left, or only the newest is left."""
+    def _trim(self, span: _Span, at: float, *, most: int | None) -> _Span:
+        """Delete the oldest rows until the limits allow what is left, or only the newest is left; `most` at once."""
         limits = self._limits
         if not (limits.size or limits.age or limits.bytes):
             return span
@@ -135,8 +140,9 @@ class Table:
         stays = self._connection.execute(_FIRST_TO_STAY, (span.last, above, bytes_before, since)).fetchall()
         if not stays or stays[0][0] <= span.first:
             return span
-        self._connection.execute("DELETE FROM updates WHERE seq < ?", stays[0])
-        return _Span(stays[0][0], span.last, span.end)
+        first = stays[0][0] if most is None else min(stays[0][0], span.first + most)
+        self._connection.execute("DELETE FROM updates WHERE seq < ?", (first,))
+        return _Span(first, span.last, span.end)
 
     def _note_subscriptions(self, rows: Sequence[Row]) -> None:
         # Of one that comes and goes within the batch, only the end counts.

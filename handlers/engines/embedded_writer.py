@@ -11,7 +11,8 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from handlers.engines.embedded_rows import Row
@@ -26,6 +27,11 @@ LONGEST_BATCH = 1000
 LARGEST_BATCH = 16 * 1024 * 1024
 """Bytes, about: the update that passes it is the batch's last."""
 
+LONGEST_SLICE = 8
+LARGEST_SLICE = 256 * 1024
+"""What of a batch is delivered in one turn of the loop, the bytes being about: each update goes to every receiver, and
+between two turns the loop reads, writes and sees to its timers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pending:
@@ -36,12 +42,18 @@ class Pending:
     future: asyncio.Future[StoredUpdate]
 
 
+Slice = tuple[tuple[Pending, StoredUpdate | str], ...]
+"""Updates with what became of them: their place, or why they are not stored."""
+
+
 class Writer:
     """Runs the thread. `submit` and `finish` are for one thread of the caller's; `finish` comes last."""
 
     def __init__(self, table: Table, on_committed: Committed) -> None:
         self._table = table
         self._on_committed = on_committed
+        self._backlog: deque[Slice] = deque()
+        self._is_going_on = False
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
         # A daemon: a process that ends without `close` must not wait for it for ever.
         self._thread = threading.Thread(target=self._run, name="holdfast-history", daemon=True)
@@ -94,15 +106,50 @@ class Writer:
         return [StoredUpdate(seq=seq, update=pending.update) for seq, pending in enumerate(batch, first)], ""
 
     def _settle(self, batch: Sequence[Pending], stored: Sequence[StoredUpdate], reason: str) -> None:
-        """Deliver what is stored, then tell the publishers. Runs on the loop."""
-        if not stored:
-            for pending in batch:
-                fail(pending.future, reason)
-            return
+        """Deliver what is stored, then tell the publishers, slice by slice. Runs on the loop."""
+        if stored:
+            self._backlog.extend(slices(tuple(zip(batch, stored, strict=True))))
+        else:
+            self._backlog.append(tuple((pending, reason) for pending in batch))
+        if not self._is_going_on:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._is_going_on = False
         try:
-            self._on_committed(stored)
+            if self._backlog:
+                self._deliver(self._backlog.popleft())
+        finally:
+            if self._backlog:
+                self._is_going_on = True
+                asyncio.get_running_loop().call_soon(self._go_on)
+
+    def settle_rest(self) -> None:
+        """Deliver at once what waits for its turn: the end. Runs on the loop."""
+        while self._backlog:
+            self._deliver(self._backlog.popleft())
+
+    def _deliver(self, piece: Slice) -> None:
+        stored = [each for _, each in piece if isinstance(each, StoredUpdate)]
+        try:
+            if stored:
+                self._on_committed(stored)
         finally:
             # Stored they are, whatever became of the delivery. A publisher may have gone and cancelled his future.
-            for pending, each in zip(batch, stored, strict=True):
-                if not pending.future.done():
-                    pending.future.set_result(each)
+            for pending, outcome in piece:
+                if isinstance(outcome, str):
+                    fail(pending.future, outcome)
+                elif not pending.future.done():
+                    pending.future.set_result(outcome)
+
+
+def slices(outcomes: Slice) -> Iterator[Slice]:
+    """Yield `outcomes` in pieces that can be delivered in one turn each."""
+    begin = size = 0
+    for end, (pending, _) in enumerate(outcomes, start=1):
+        size += pending.row.size
+        if end - begin == LONGEST_SLICE or size >= LARGEST_SLICE:
+            yield outcomes[begin:end]
+            begin, size = end, 0
+    if begin < len(outcomes):
+        yield outcomes[begin:]

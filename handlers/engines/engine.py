@@ -17,7 +17,7 @@ from handlers.protocol.mercure.update import ActiveSubscription, StoredUpdate, U
 from handlers.protocol.names import EventId
 
 Committed = Callable[[Sequence[StoredUpdate]], None]
-"""Takes the updates of one commit, in order. Called on the event loop, and must not raise."""
+"""Takes updates of one commit, in order, a few at a time. Called on the event loop, and must not raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +78,11 @@ class Engine(Protocol):
         """
         ...
 
-    async def read(self, after: int, upto: int, limit: int) -> tuple[StoredUpdate, ...]:
+    async def read(self, after: int, upto: int, limit: int, *, with_presence: bool = True) -> tuple[StoredUpdate, ...]:
         """Return updates with `after < seq <= upto`, oldest first: up to `limit`, and about a megabyte of them.
 
-        Only an empty page says that there are no more. What is trimmed between two pages is not in the second.
-        Raises StorageError.
+        Without `with_presence`, those about subscriptions are passed over. Only an empty page says that there are no
+        more. What is trimmed between two pages is not in the second. Raises StorageError.
         """
         ...
 

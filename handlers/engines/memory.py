@@ -47,7 +47,7 @@ class MemoryEngine:
         self._check_open()
         return None
 
-    async def read(self, after: int, upto: int, limit: int) -> tuple[StoredUpdate, ...]:
+    async def read(self, after: int, upto: int, limit: int, *, with_presence: bool = True) -> tuple[StoredUpdate, ...]:
         """Return nothing."""
         self._check_open()
         return ()

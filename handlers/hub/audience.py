@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Set
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from handlers.counters import Counters
 from handlers.errors import HubRefusal
 from handlers.hub.frames import Frames
 from handlers.hub.stream import HubStream
 from handlers.hub.subscriber import Readable, Readables
-from handlers.hub.topic_index import HubSession, SubscriberRow, TopicIndex, gather, is_exact
+from handlers.hub.topic_index import HubSession, SubscriberRow, TopicIndex, gather
 from handlers.open_ended import write_all
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.matching import Matching
@@ -28,6 +28,7 @@ from handlers.timers import Clock
 log = logging.getLogger("holdfast.hub")
 
 TOO_MANY_PATTERNS = "Service Unavailable"
+SHARES = 10
 
 
 class Watcher(Protocol):
@@ -70,16 +71,30 @@ class Audience:
         return tuple(session for session in self._sessions if isinstance(session, HubSession))
 
     def check_room(self, matchers: tuple[Matcher, ...]) -> None:
-        """Raise HubRefusal when `matchers` hold more patterns without a literal beginning than there may be."""
-        known = self._current.unanchored | self._legacy.unanchored
-        new = {each for each in matchers if self._is_unanchored(each)} - known
-        if new and len(known) + len(new) > self._unanchored_limit:
-            first = min(each.value for each in new)
-            reason = f"over unanchored_limit={self._unanchored_limit}: {first:.200}"
-            raise HubRefusal(503, TOO_MANY_PATTERNS, reason=reason)
+        """Raise HubRefusal when `matchers` make more patterns in one place than a topic may have to be tried on there.
+
+        Of those without an anchor one subscriber may bring a tenth, or the first would take it all.
+        """
+        current = self._current.growth(each for each in matchers if not each.is_legacy)
+        legacy = self._legacy.growth(each for each in matchers if each.is_legacy)
+        new = current.pop(None, (0, 0))[1] + legacy.pop(None, (0, 0))[1]
+        if new > max(1, self._unanchored_limit // SHARES):
+            self._refuse(f"{new} patterns without a beginning are more than a subscriber's share of the")
+        if new and self._current.unanchored + self._legacy.unanchored + new > self._unanchored_limit:
+            self._refuse("patterns without a beginning are over the")
+        for anchor, (there, comers) in (*current.items(), *legacy.items()):
+            if there + comers > self._unanchored_limit:
+                self._refuse(f"patterns that begin with {anchor:.200} are over the")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise HubRefusal(503, TOO_MANY_PATTERNS, reason=f"{what} unanchored_limit of {self._unanchored_limit}")
 
     def join(self, session: HubSession) -> None:
-        """Subscribe a session; from here on it receives."""
+        """Subscribe a session; from here on it receives. Raises HubRefusal, and then it is not subscribed.
+
+        Others may have come since the door asked for room.
+        """
+        self.check_room(session.subscriber.matchers)
         self._sessions[session] = None
         self._counters.sessions_opened += 1
         self._counters.mercure_subscribers += 1
@@ -160,6 +175,3 @@ class Audience:
 
     def _index_of(self, matcher: Matcher) -> TopicIndex:
         return self._legacy if matcher.is_legacy else self._current
-
-    def _is_unanchored(self, matcher: Matcher) -> bool:
-        return not matcher.is_wildcard and not is_exact(matcher) and self.matching.anchor(matcher) is None

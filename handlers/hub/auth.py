@@ -6,10 +6,11 @@ whether a request without a token is let in, and what topics an update has, is t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from handlers.errors import Challenge
+from handlers.errors import Challenge, HubRefusal
 from handlers.hub.key_ring import KeyRing, Role
 from handlers.hub.keys import KeySource
 from handlers.hub.settings import HubSettings
@@ -92,7 +93,8 @@ class Authority:
                 return None
             if found.source is TokenSource.COOKIE and shown.method == "POST":
                 check_origin(shown.origin, shown.referer, self._settings.publish_origins)
-            return await self._verify(open_token(found.value), role, resource)
+            token = await self._verify(open_token(found.value), role, resource)
+            return replace(token, is_cookie=found.source is TokenSource.COOKIE)
         except TokenError as error:
             raise refusal(Challenge.INVALID_TOKEN, f"{role.value}'s token refused: {error}") from error
 
@@ -141,11 +143,14 @@ def allows_publish(token: Token, topics: Iterable[Topic], matches: Callable[[Mat
 
 
 async def _check_signature(signed: SignedToken, source: KeySource) -> None:
-    keys = await source.candidates(signed.algorithm, signed.kid)
-    if not keys:
-        raise TokenError("no key goes with its 'alg'")
-    if not any(key.verifies(signed.signed, signed.signature) for key in keys):
-        raise TokenError("its signature is wrong")
+    found = await source.candidates(signed.algorithm, signed.kid)
+    if any(key.verifies(signed.signed, signed.signature) for key in found.keys):
+        return
+    if found.retry_after:
+        # Others' made-up keys have used up the fetch: this one may be the issuer's new key, and nobody can say yet.
+        reason = "a token's 'kid' is not in the key set, which cannot be fetched again yet"
+        raise HubRefusal(503, "Service Unavailable", reason=reason, retry_after=math.ceil(found.retry_after))
+    raise TokenError("its signature is wrong" if found.keys else "no key goes with its 'alg'")
 
 
 def _presenting_rules(settings: HubSettings) -> PresentingRules:

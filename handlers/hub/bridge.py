@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -38,31 +38,22 @@ from handlers.session import Session
 
 log = logging.getLogger("holdfast.hub")
 
-Stored = asyncio.Future[StoredUpdate]
 Key = tuple[Channel, ItemId]
 
 
 @dataclass(slots=True, kw_only=True)
 class Waiting:
-    """A publication on its way: its items go to channels once all of `stored` is done, and `done` says so.
-
-    `keys` are those of its items whose storing it has begun.
-    """
+    """A publication on its way: its items go to channels once none of its updates is left to be stored."""
 
     items: Sequence[Item]
     done: asyncio.Future[None]
-    stored: list[Stored] = field(default_factory=list)
+    left: int = 0
+    error: BaseException | None = None
+    """Why one of its updates is not stored."""
     keys: list[Key] = field(default_factory=list)
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether the history has answered for all of it."""
-        return all(future.done() for future in self.stored)
-
-    @property
-    def error(self) -> BaseException | None:
-        """Why not all of it is stored."""
-        return next((error for future in self.stored if (error := future.exception()) is not None), None)
+    """Those of its items whose storing it has begun."""
+    before: list[Waiting] = field(default_factory=list)
+    """Publications ahead of it that have begun to store an item of its own, whose fate it shares."""
 
 
 class Bridge:
@@ -87,15 +78,17 @@ class Bridge:
         self._hub_path = hub_path
         self._shows_private = shows_private
         self._makes_private = makes_private
-        self._own: set[EventId] = set()
-        """Ids of updates that items became, until they are stored."""
-        self._storing: dict[Key, list[Stored]] = {}
+        self._owners: dict[EventId, list[Waiting]] = {}
+        """Who waits for an update that an item became, until that is stored."""
+        self._storing: dict[Key, tuple[Waiting, tuple[EventId, ...]]] = {}
         self._waiting: deque[Waiting] = deque()
 
     def follow(self, update: Update) -> None:
         """Deliver an update to the sessions on the channels of its topics, each once (`Hub.follower`)."""
-        if update.id in self._own:
-            return  # its item reaches the channel itself
+        if update.id in self._owners:
+            # Its item reaches the channel itself, in this place of the order.
+            self._answered(update.id, None)
+            return
         if update.private and not self._shows_private:
             return
         told: set[Session] = set()
@@ -111,44 +104,59 @@ class Bridge:
         the calls, items that become no update among them.
         """
         waiting = Waiting(items=items, done=asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        waiting.left = 1  # until all its updates are on their way: the first ones may be stored meanwhile
         for item in items:
             self._store(item, waiting)
-        if not waiting.stored and not self._waiting:
-            self._broker.publish(items)
-            return None
-        self._waiting.append(waiting)
-        for future in waiting.stored:
-            future.add_done_callback(self._go_on)
-        return waiting.done
+        waiting.left -= 1
+        self._go_on()
+        if not waiting.done.done():
+            return waiting.done
+        waiting.done.result()
+        return None
 
     def _store(self, item: Item, waiting: Waiting) -> None:
         """Have an item's updates stored. Of one that is being stored already the outcome is waited for."""
         key = None if item.id is None else (item.channel, item.id)
         if key is not None and key in self._storing:
-            waiting.stored.extend(self._storing[key])
+            before, ids = self._storing[key]
+            waiting.before.append(before)
+            self._own(waiting, (event_id for event_id in ids if event_id in self._owners))
             return
-        stored: list[Stored] = []
-        for update in self._updates_of(item):
-            self._own.add(update.id)
-            future = self._hub.publish(update)
-            future.add_done_callback(partial(self._forget_own, update.id))
-            stored.append(future)
-        waiting.stored.extend(stored)
-        if key is not None and stored:
-            self._storing[key] = stored
+        updates = tuple(self._updates_of(item))
+        self._own(waiting, (update.id for update in updates))
+        if key is not None and updates:
+            self._storing[key] = waiting, tuple(update.id for update in updates)
             waiting.keys.append(key)
+        for update in updates:
+            self._hub.publish(update).add_done_callback(partial(self._failed, update.id))
 
-    def _forget_own(self, event_id: EventId, stored: Stored) -> None:
-        self._own.discard(event_id)
+    def _own(self, waiting: Waiting, ids: Iterable[EventId]) -> None:
+        for event_id in ids:
+            self._owners.setdefault(event_id, []).append(waiting)
+            waiting.left += 1
 
-    def _go_on(self, stored: Stored) -> None:
-        while self._waiting and self._waiting[0].is_stored:
+    def _failed(self, event_id: EventId, stored: asyncio.Future[StoredUpdate]) -> None:
+        # One that is stored has been answered by `follow`, in its place of the order.
+        if stored.exception() is not None:
+            self._answered(event_id, stored.exception())
+
+    def _answered(self, event_id: EventId, error: BaseException | None) -> None:
+        for waiting in self._owners.pop(event_id, ()):
+            waiting.left -= 1
+            waiting.error = waiting.error or error
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and not self._waiting[0].left:
             self._finish(self._waiting.popleft())
 
     def _finish(self, waiting: Waiting) -> None:
         for key in waiting.keys:
             del self._storing[key]
-        error = waiting.error
+        error = waiting.error or next((each.error for each in waiting.before if each.error), None)
+        waiting.before.clear()
+        waiting.error = error
         try:
             if error is None:
                 self._broker.publish(waiting.items)

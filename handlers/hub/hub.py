@@ -22,6 +22,9 @@ from handlers.timers import Clock
 
 log = logging.getLogger("holdfast.hub")
 
+UNHEALTHY_SECONDS = 10.0
+"""How long after a failure the hub says that it cannot store. Whoever keeps publishers away for it ends that, too."""
+
 Follower = Callable[[Update], object]
 
 
@@ -33,8 +36,9 @@ class Hub:
         self.audience = audience
         self.last_seq = 0
         self.last_id = EARLIEST
-        self.is_healthy = True
-        """Whether storing succeeded when it was last tried."""
+        self.on_stored: Callable[[], None] | None = None
+        """Called when something could be stored again after something could not; must not raise."""
+        self._failed_at: float | None = None
         self.follower: Follower | None = None
         """Whoever else is told of each update when it is delivered (the bridge); must not raise."""
         self._clock = clock
@@ -49,6 +53,16 @@ class Hub:
         self.last_seq = opened.last_seq
         self.last_id = opened.last_id or EARLIEST
         return opened.subscriptions
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether storing succeeded when it was last tried, or that is a while ago: somebody has to try again."""
+        return self._failed_at is None or self._clock.now() >= self._failed_at + UNHEALTHY_SECONDS
+
+    @property
+    def place(self) -> EventId:
+        """A cursor for all that was delivered up to now. It is no update's id: ids of some are not for everybody."""
+        return place_of(self.last_seq)
 
     async def close(self) -> None:
         """Store what was published, and close the history."""
@@ -67,7 +81,10 @@ class Hub:
 
     def _deliver(self, batch: Sequence[StoredUpdate]) -> None:
         """Hand over what is stored (`handlers.engines.engine.Engine`)."""
-        self.is_healthy = True
+        if self._failed_at is not None:
+            self._failed_at = None
+            if self.on_stored is not None:
+                self.on_stored()
         for stored in batch:
             update = stored.update
             self.last_seq, self.last_id = stored.seq, update.id
@@ -76,13 +93,20 @@ class Hub:
                 self._counters.mercure_updates += 1
                 if self.follower is not None:
                     self.follower(update)
-            log.info("update id=%.200s topic=%.200s receivers=%d", update.id, update.topics[0], receivers)
+            # Whoever may subscribe makes updates on subscriptions, and must not fill the log with them.
+            level = logging.INFO if update.presence is None else logging.DEBUG
+            log.log(level, "update id=%.200s topic=%.200s receivers=%d", update.id, update.topics[0], receivers)
 
     def _note_failure(self, future: asyncio.Future[StoredUpdate]) -> None:
         # Looking at the exception also tells asyncio that it was seen: nobody waits for an update on a subscription.
         if not future.cancelled() and future.exception() is not None:
-            self.is_healthy = False
+            self._failed_at = self._clock.now()
             self._counters.mercure_storage_failures += 1
+
+
+def place_of(seq: int) -> EventId:
+    """Return the cursor for a place in the history. Ids of publishers' making cannot begin so (reference 1.7)."""
+    return EventId(f"#{seq}") if seq else EARLIEST
 
 
 def new_event_id() -> EventId:

@@ -17,7 +17,7 @@ import aiohttp
 
 from handlers.errors import HubRefusal, InvalidSetting
 from handlers.hub.jwk import parse_key_set
-from handlers.hub.keys import Key
+from handlers.hub.keys import Candidates, Key
 from handlers.timers import Clock
 
 SIZE_LIMIT: Final = 262_144
@@ -46,13 +46,13 @@ class FileKeySet:
         except (OSError, ValueError) as error:
             raise InvalidSetting(name, f"{path} cannot be used: {error_text(error)}") from error
 
-    async def candidates(self, algorithm: str, kid: str | None) -> Sequence[Key]:
+    async def candidates(self, algorithm: str, kid: str | None) -> Candidates:
         """Return the keys for this header, as the file is now."""
         try:
             self._read()
         except (OSError, ValueError) as error:
             _log.warning("key set %s: %s; its former keys stay in use", self._path, error_text(error))
-        return select(self._keys, algorithm, kid, str(self._path))
+        return Candidates(select(self._keys, algorithm, kid, str(self._path)))
 
     def _read(self) -> None:
         """Read the file unless it is as it was last seen, so that an unusable one is complained of once."""
@@ -120,13 +120,16 @@ class RemoteKeySet:
         self._tried_at: float | None = None
         self._fetching: asyncio.Task[None] | None = None
 
-    async def candidates(self, algorithm: str, kid: str | None) -> Sequence[Key]:
+    async def candidates(self, algorithm: str, kid: str | None) -> Candidates:
         """Return the keys for this header, from a set that is not too old."""
+        is_looked_up = self._knows(kid)
         if self._fetching is None and self._is_due(kid):
             self._fetching = asyncio.create_task(self._fetch(), name=f"key set {self._url}")
         if self._fetching is not None and self._must_wait(kid):
             await asyncio.shield(self._fetching)
-        return select(self._keys, algorithm, kid, self._url)
+            is_looked_up = self._fetched_at == self._tried_at
+        keys = select(self._keys, algorithm, kid, self._url)
+        return Candidates(keys, retry_after=0.0 if is_looked_up else self._pause())
 
     async def close(self) -> None:
         """End a fetch that is under way."""
@@ -143,6 +146,10 @@ class RemoteKeySet:
         if self._tried_at is not None and self._clock.now() - self._tried_at < RETRY_AFTER:
             return False
         return self._is_old() or not self._knows(kid)
+
+    def _pause(self) -> float:
+        """Return the seconds until a fetch may be due again."""
+        return 0.0 if self._tried_at is None else max(0.0, self._tried_at + RETRY_AFTER - self._clock.now())
 
     def _is_old(self) -> bool:
         return self._fetched_at is None or self._clock.now() - self._fetched_at >= REFRESH_AFTER

@@ -47,10 +47,20 @@ class Key:
         return self.implementation.verify(signed, self.material, signature)
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The keys that may verify a token."""
+
+    keys: Sequence[Key]
+
+    retry_after: float = 0.0
+    """Seconds until a key that is not known yet can be looked for; 0 where these are all there are."""
+
+
 class KeySource(Protocol):
     """Where the keys for one issuer's tokens of one role come from."""
 
-    async def candidates(self, algorithm: str, kid: str | None) -> Sequence[Key]:
+    async def candidates(self, algorithm: str, kid: str | None) -> Candidates:
         """Return the keys that may verify a token with this header; raises HubRefusal when none can be had at all."""
         ...
 
@@ -61,10 +71,10 @@ class OneKey:
     def __init__(self, key: Key) -> None:
         self.key = key
 
-    async def candidates(self, algorithm: str, kid: str | None) -> Sequence[Key]:
+    async def candidates(self, algorithm: str, kid: str | None) -> Candidates:
         """Return the key if it is for `algorithm`."""
         del kid
-        return (self.key,) if algorithm == self.key.algorithm else ()
+        return Candidates((self.key,) if algorithm == self.key.algorithm else ())
 
 
 def make_key(algorithm: str, material: object, *, kid: str | None = None) -> Key:

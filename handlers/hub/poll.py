@@ -1,7 +1,7 @@
 """A subscriber's long poll: answered by the first update, or empty-handed when its time is up.
 
-For clients that cannot stream; not of the specification, which allows other ways of dispatch. The answer names the
-event to come back with, so that nothing between two polls is missed where there is a history.
+For clients that cannot stream; not of the specification, which allows other ways of dispatch. The answer has a
+cursor to come back with, so that nothing between two polls is missed where there is a history.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ JSON = (b"Content-Type", b"application/json")
 
 
 class HubPoll(Session):
-    """One long poll. `last_id` says which event the hub dispatched last, at the moment it is asked."""
+    """One long poll. `place` says how far the hub has come, at the moment it is asked: the cursor to come back with."""
 
-    __slots__ = ("_early", "_form", "_headers", "_last_id", "subscriber")
+    __slots__ = ("_early", "_form", "_headers", "_place", "subscriber")
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class HubPoll(Session):
         form: AnswerForm,
         headers: Headers,
         timeout: float,
-        last_id: Callable[[], EventId],
+        place: Callable[[], EventId],
     ) -> None:
         super().__init__(site=site, transport=transport, subscriptions=(), reusable=form.reusable, label=label)
         self.subscriber = subscriber
         self._form = form
         self._headers = headers
-        self._last_id = last_id
+        self._place = place
         self._early: tuple[Update, ...] = ()
         self.deadline = site.clock.now() + timeout
 
@@ -50,35 +50,36 @@ class HubPoll(Session):
         """Take over the transport; answer with what came meanwhile, or start waiting."""
         super().attach(kept, is_behind=is_behind)
         if self._early:
-            self._answer(self._early, self._early[-1].id, self._form)
+            self._answer(self._early, self._form)
         else:
             self.site.wheel.watch(self)
 
     def deliver(self, frames: Frames) -> None:
         """Answer with an update, as soon as the transport is ours: a subscriber may be told of itself as it joins."""
         if self.is_attached:
-            self._answer((frames.update,), frames.update.id, self._form)
+            self._answer((frames.update,), self._form)
         else:
             self._early = (*self._early, frames.update)
 
     def on_deadline(self, now: float) -> None:
         """The time is up: answer without an update."""
-        self._answer((), self._last_id(), self._form)
+        self._answer((), self._form)
 
     def drain(self) -> None:
         """Answer early, as when the time is up, and close: the process stops."""
         self.reusable = False
         form = AnswerForm(version=self._form.version, reusable=False, method=self._form.method)
-        self._answer((), self._last_id(), form)
+        self._answer((), form)
 
-    def _answer(self, updates: tuple[Update, ...], last_id: EventId, form: AnswerForm) -> None:
+    def _answer(self, updates: tuple[Update, ...], form: AnswerForm) -> None:
+        place = self._place()  # leaving may be told of, which makes updates that the client has not got
         self.leave()
         if self.transport.is_closing():
             return
-        self.transport.write(encode_answer(poll_answer(updates, last_id, self._headers), form))
+        self.transport.write(encode_answer(poll_answer(updates, place, self._headers), form))
         self.give_back()
 
 
-def poll_answer(updates: tuple[Update, ...], last_id: EventId, headers: Headers) -> Answer:
-    """Return what a long poll is answered with: `updates`, and the event to come back with."""
-    return Answer(status=200, reason=b"OK", headers=(JSON, *headers), body=encode_poll(updates, last_id))
+def poll_answer(updates: tuple[Update, ...], place: EventId, headers: Headers) -> Answer:
+    """Return what a long poll is answered with: `updates`, and the cursor to come back with."""
+    return Answer(status=200, reason=b"OK", headers=(JSON, *headers), body=encode_poll(updates, place))

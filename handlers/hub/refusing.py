@@ -44,7 +44,8 @@ class Refuser:
 
     def _render(self, error: HubRefusal, metadata_url: str) -> tuple[int, str, Headers]:
         if error.challenge is None:
-            return error.status, error.text, ()
+            headers: Headers = ((b"Retry-After", b"%d" % error.retry_after),) if error.retry_after else ()
+            return error.status, error.text, headers
         if self._is_bare and error.status != 503:
             return 401, UNAUTHORIZED, ()  # hubs before 1.0 know one answer to all faults of a token (reference 2.1)
         value = encode_challenge(error.challenge, metadata_url)

@@ -141,7 +141,9 @@ class HubSettings:
 
     subscriptions: bool = False
     """Tell of subscriptions: updates when they come and go, and the API that lists them, to those whose tokens grant
-    their topics. Off: each costs an update, twice for every subscriber."""
+    their topics. Off: it costs an update, stored and delivered, for each matcher of each subscriber when it comes, and
+    another when it goes. Therefore `topic` parameters then count towards `matcher_limit` too. Long polls are not told
+    of."""
 
     heartbeat: Seconds = 40.0
     """Seconds of silence after which a comment is sent, so that no proxy between takes the connection for dead. 0 sends
@@ -152,8 +154,8 @@ class HubSettings:
     come back at once. 0 is no limit. 600 is the reference hub's."""
 
     body_limit: Annotated[int, Meta(ge=1024, le=2**31 - 1)] = 1_048_576
-    """Bytes that the body of a publication or of a QUERY may have; a longer one is refused. 1 MiB is the reference
-    hub's."""
+    """Bytes that the body of a publication may have; a longer one is refused. 1 MiB is the reference hub's. A QUERY may
+    have as many, but at most 65536: it is read before its token is."""
 
     history: str = "mercure.db"
     """File of the history, an SQLite database for this process alone. A relative path starts at the settings file's
@@ -189,23 +191,28 @@ class HubSettings:
 
     matcher_limit: Annotated[int, Meta(ge=1, le=10_000)] = 100
     """Matchers one subscriber may have (`match` parameters); with more it is refused. 100 is the reference hub's.
-    `topic` parameters may be 1000, as they always could."""
+    `topic` parameters may be 1000, as they always could, but only so many of them with braces; with `subscriptions`,
+    all together count. What the patterns of one subscriber may be in all is bounded as well, and grows with a limit
+    over 100: 256 variables, wildcards and groups, 32 KiB, and 40960 instructions compiled."""
 
     unanchored_limit: Count = 1000
-    """Distinct patterns without a literal beginning, as `*://*/x`, that may be subscribed to at once; further ones are
-    refused. Each is tried on every update, others on few: this bounds what a publication can cost. 0 allows none."""
+    """Distinct patterns that a topic may have to be tried on in one place: those without a literal beginning, as
+    `*://*/x`, which are tried on every topic and of which each subscriber may bring a tenth; and those with the same
+    beginning up to a slash, as `https://example.com/books/:id`. Further ones are refused: this bounds what a
+    publication can cost. 0 allows no patterns at all."""
 
     matcher_cache: Count = 100_000
-    """Outcomes of matching a pattern with a topic that are remembered, and a tenth as many patterns. 0 remembers none.
-    100000 is the reference hub's, and some tens of megabytes when it is full."""
+    """Outcomes of matching a token's pattern with a topic that are remembered, and a tenth as many compiled patterns of
+    tokens, but at most 1000. 0 remembers none. Subscribers' patterns stay compiled while somebody has them, whatever
+    stands here. 100000 is the reference hub's, and some tens of megabytes when it is full."""
 
     debugger: bool = False
     """Serve a page to try the hub out, at `debug/` under the hub's path. It can do what a visitor's token can."""
 
     playground: bool = False
-    """Let everybody do everything: serve the debugger and mint tokens for it, with `anonymous`, `subscriptions` and all
-    origins on, the cookie called `mercure_access_token`, and, where no key is set, the development key that everybody
-    knows. Never in production."""
+    """Let everybody do everything: serve the debugger, with `anonymous`, `subscriptions` and all origins on, the cookie
+    called `mercure_access_token`, and, where no key is set, the development key that everybody knows; with that key,
+    and no other, mint tokens. Never in production."""
 
     def __post_init__(self) -> None:
         """Refuse what the types allow but nothing can obey."""

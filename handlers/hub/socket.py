@@ -23,6 +23,8 @@ log = logging.getLogger("holdfast.hub")
 NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008
 """Close codes (RFC 6455 section 7.4.1)."""
 
+TIME_IS_UP = "time is up"
+
 MESSAGE_LIMIT = 65_536
 """Bytes of a message that is read only to be thrown away."""
 
@@ -86,7 +88,7 @@ class HubSocket(FramedSession):
         """Close when the time is up; the client may come back."""
         if self.ends_at <= now and not self.is_close_sent:
             self.site.counters.mercure_expired += 1
-            self.close(CloseReason(code=NORMAL, reason="time is up"))
+            self.close(CloseReason(code=NORMAL, reason=TIME_IS_UP))
         else:
             super().on_deadline(now)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from handlers.protocol.mercure.matcher import Matcher
+from handlers.protocol.mercure.matching import CompiledMatcher
 from handlers.protocol.mercure.target import is_target
 from handlers.protocol.mercure.update import ActiveSubscription
 from handlers.protocol.names import SubscriberId, Topic
@@ -51,11 +52,12 @@ class Readables:
 class Subscriber:
     """One subscriber. `subscriptions` has one entry a matcher where the hub tells of subscriptions, else none.
 
-    `name` says whose token it is, for the log.
+    `compiled` holds its patterns from the moment they were checked. `name` says whose token it is, for the log.
     """
 
     id: SubscriberId
     matchers: tuple[Matcher, ...]
     readable: Readable
     subscriptions: tuple[ActiveSubscription, ...] = ()
+    compiled: tuple[CompiledMatcher, ...] = ()
     name: str = ""

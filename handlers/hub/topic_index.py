@@ -14,7 +14,7 @@ from handlers.hub.poll import HubPoll
 from handlers.hub.socket import HubSocket
 from handlers.hub.stream import HubStream
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
-from handlers.protocol.mercure.matching import Matching
+from handlers.protocol.mercure.matching import CompiledMatcher, Matching
 from handlers.protocol.names import Topic
 
 HubSession = HubStream | HubPoll | HubSocket
@@ -22,11 +22,15 @@ K = TypeVar("K", Matcher, str)
 
 
 class SubscriberRow:
-    """Everybody with one matcher: chunked streams, which get their bytes in one plain loop, and all others."""
+    """Everybody with one matcher: chunked streams, which get their bytes in one plain loop, and all others.
 
-    __slots__ = ("_walk", "members")
+    `compiled` is the matcher where that is a pattern, so that it is at hand for as long as somebody is here.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_walk", "compiled", "members")
+
+    def __init__(self, compiled: CompiledMatcher | None = None) -> None:
+        self.compiled = compiled
         self.members: dict[HubSession, None] = {}
         self._walk: tuple[tuple[HubStream, ...], tuple[HubSession, ...]] | None = None
 
@@ -59,18 +63,36 @@ class TopicIndex:
         self._unanchored: dict[Matcher, SubscriberRow] = {}
 
     @property
-    def unanchored(self) -> frozenset[Matcher]:
-        """The patterns that every topic has to be tried on."""
-        return frozenset(self._unanchored)
+    def unanchored(self) -> int:
+        """How many patterns every topic has to be tried on."""
+        return len(self._unanchored)
+
+    def growth(self, matchers: Iterable[Matcher]) -> dict[str | None, tuple[int, int]]:
+        """Return what `matchers` would do to each place that gets new ones, by its anchor: (patterns there, new ones).
+
+        None is the place without an anchor.
+        """
+        wanted: dict[str | None, set[Matcher]] = {}
+        for matcher in matchers:
+            if matcher.is_pattern:
+                wanted.setdefault(self._matching.anchor(matcher), set()).add(matcher)
+        found: dict[str | None, tuple[int, int]] = {}
+        for anchor, comers in wanted.items():
+            place = self._unanchored if anchor is None else self._anchored.get(anchor, {})
+            comers.difference_update(place)
+            if comers:
+                found[anchor] = len(place), len(comers)
+        return found
 
     def add(self, matcher: Matcher, session: HubSession) -> None:
         """Subscribe `session` by `matcher`."""
         if matcher.is_wildcard:
             self._everything.add(session)
-        elif is_exact(matcher):
-            self._exact.setdefault(matcher.value, SubscriberRow()).add(session)
+        elif matcher.is_pattern:
+            compiled = self._matching.compile(matcher)
+            self._place_of(compiled.anchor).setdefault(matcher, SubscriberRow(compiled)).add(session)
         else:
-            self._place_of(matcher).setdefault(matcher, SubscriberRow()).add(session)
+            self._exact.setdefault(matcher.value, SubscriberRow()).add(session)
 
     def discard(self, matcher: Matcher, session: HubSession) -> None:
         """Take back what `add` did; harmless when it is not there.
@@ -79,7 +101,7 @@ class TopicIndex:
         """
         if matcher.is_wildcard:
             self._everything.discard(session)
-        elif is_exact(matcher):
+        elif not matcher.is_pattern:
             drop(self._exact, matcher.value, session)
         else:
             anchor = self._matching.anchor(matcher)
@@ -96,27 +118,22 @@ class TopicIndex:
         if exact is not None:
             yield exact
         if self._unanchored:
-            yield from self._matching_rows(self._unanchored, topic)
+            yield from matching_rows(self._unanchored, topic)
         if self._anchored:
             for anchor in self._matching.anchors(self._patterns, topic):
                 place = self._anchored.get(anchor)
                 if place is not None:
-                    yield from self._matching_rows(place, topic)
+                    yield from matching_rows(place, topic)
 
-    def _matching_rows(self, place: dict[Matcher, SubscriberRow], topic: Topic) -> Iterator[SubscriberRow]:
-        matches = self._matching.matches
-        for matcher, row in place.items():
-            if matches(matcher, topic):
-                yield row
-
-    def _place_of(self, matcher: Matcher) -> dict[Matcher, SubscriberRow]:
-        anchor = self._matching.anchor(matcher)
+    def _place_of(self, anchor: str | None) -> dict[Matcher, SubscriberRow]:
         return self._unanchored if anchor is None else self._anchored.setdefault(anchor, {})
 
 
-def is_exact(matcher: Matcher) -> bool:
-    """Say whether only equality counts: a selector without a brace is no template (reference 2.2)."""
-    return matcher.kind is MatcherKind.EXACT or (matcher.kind is MatcherKind.SELECTOR and "{" not in matcher.value)
+def matching_rows(place: dict[Matcher, SubscriberRow], topic: Topic) -> Iterator[SubscriberRow]:
+    """Yield the rows of patterns that match `topic`."""
+    for row in place.values():
+        if row.compiled is not None and row.compiled.matches(topic):
+            yield row
 
 
 def gather(rows: Iterable[SubscriberRow]) -> tuple[tuple[HubStream, ...], tuple[HubSession, ...]]:

@@ -17,8 +17,8 @@ from handlers.hub.auth import Authority
 from handlers.hub.bridge import Bridge
 from handlers.hub.hub import Hub
 from handlers.hub.presence import PresenceTeller
-from handlers.hub.selecting import Selector
 from handlers.hub.settings import HubSettings
+from handlers.hub.sieve import Sieve
 from handlers.protocol.mercure.matching import Matching
 from handlers.session import Site
 from handlers.settings import WebSocketSettings
@@ -71,6 +71,7 @@ def make_hub(settings: HubSettings, site: Site) -> HubParts:
     presence = PresenceTeller(hub_path=settings.path, publish=hub.publish)
     if settings.subscriptions:
         audience.watcher = presence
+        hub.on_stored = presence.tell_rest
     authority = Authority(settings, clock=site.clock, matching_check=matching.check)
     return HubParts(hub=hub, authority=authority, presence=presence, settings=settings)
 
@@ -87,8 +88,8 @@ def make_door(parts: HubParts, publishing: Publishing, *, site: Site, websockets
     """Make the clients' side of the hub."""
     settings, hub = parts.settings, parts.hub
     hub_site = replace(site, index=hub.audience)
-    selector = Selector(matching=hub.audience.matching, hub_path=settings.path)
-    history = History(hub=hub, selector=selector, counters=site.counters, on_unknown=settings.on_unknown_cursor)
+    sieve = Sieve(matching=hub.audience.matching, hub_path=settings.path)
+    history = History(hub=hub, sieve=sieve, counters=site.counters, on_unknown=settings.on_unknown_cursor)
     holding = HubHolding(
         hub=hub, history=history, site=hub_site, settings=settings, websockets=websockets, counters=site.counters
     )

@@ -17,7 +17,7 @@ from handlers.hub.publication import Publication
 from handlers.hub.refusing import Refuser
 from handlers.hub.settings import HubSettings
 from handlers.protocol.answers import Answer
-from handlers.protocol.mercure.form import first_value, parse_form
+from handlers.protocol.mercure.form import parse_form, values_of
 from handlers.protocol.mercure.headers import SECURITY_HEADERS
 from handlers.protocol.mercure.identity import encode_metadata, is_public, metadata_path
 from handlers.protocol.mercure.presenting import without_tokens
@@ -193,7 +193,7 @@ class HubDoor:
 def publication_of(request: HubRequest) -> Publication:
     """Return a POST as the publishers' side takes it."""
     return Publication(
-        shown=request.shown(first_value(parse_form(request.query, strict=False), "authorization")),
+        shown=request.shown(values_of(parse_form(request.query, strict=False), "authorization")),
         resource=request.resource,
         content_type=request.header(b"content-type"),
         read=request.read_body,

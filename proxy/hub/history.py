@@ -7,21 +7,31 @@ mark is taken, before the last page is read. What is delivered meanwhile waits i
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from handlers.counters import Counters
-from handlers.errors import HubRefusal, StorageError
+from handlers.errors import HistoryTrimmed, HubRefusal, StorageError
 from handlers.hub.hub import Hub
-from handlers.hub.selecting import Selector
 from handlers.hub.settings import UnknownCursor
+from handlers.hub.sieve import Sieve
 from handlers.hub.subscriber import Subscriber
 from handlers.protocol.mercure.headers import EARLIEST
-from handlers.protocol.mercure.update import Update
+from handlers.protocol.mercure.update import StoredUpdate, Update
 from handlers.protocol.names import EventId
 
 PAGE = 500
 """Updates read at once; also how few may be left when a subscriber goes over to live updates."""
+
+SMALL = 131_072
+"""Characters of data in a page, up to which what is left behind it is taken to be little."""
+
+AT_ONCE = 50
+"""Updates that are selected for one subscriber in one turn of the loop."""
+
+_PLACE = re.compile("#([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +45,9 @@ class Start:
 class History:
     """The hub's past, for subscribers that come back."""
 
-    def __init__(self, *, hub: Hub, selector: Selector, counters: Counters, on_unknown: UnknownCursor) -> None:
+    def __init__(self, *, hub: Hub, sieve: Sieve, counters: Counters, on_unknown: UnknownCursor) -> None:
         self._hub = hub
-        self._selector = selector
+        self._sieve = sieve
         self._counters = counters
         self._on_unknown: UnknownCursor = on_unknown
 
@@ -49,13 +59,12 @@ class History:
             return Start(told=EARLIEST)
         if cursor == EARLIEST:
             return Start(told=EARLIEST, after=0)
-        event_id = EventId(cursor)
         try:
-            seq = await self._hub.engine.find(event_id)
+            seq = await self._find(cursor)
         except StorageError as error:
             raise HubRefusal(500, "Internal Server Error", reason=f"history not read: {error}") from error
         if seq is not None:
-            return Start(told=event_id, after=seq)
+            return Start(told=EventId(cursor), after=seq)
         self._counters.mercure_cursors_unknown += 1
         match self._on_unknown:
             case "all":
@@ -65,20 +74,32 @@ class History:
             case "none":
                 return Start(told=EARLIEST)
 
+    async def _find(self, cursor: str) -> int | None:
+        """Return the place that an event's id, or a poll's cursor, stands for; None if that is not in the history."""
+        seq = await self._hub.engine.find(EventId(cursor))
+        place = _PLACE.fullmatch(cursor) if seq is None else None
+        if place is None:
+            return seq
+        oldest = await self._hub.engine.oldest()
+        return int(place[1]) if oldest is not None and oldest - 1 <= int(place[1]) <= self._hub.last_seq else None
+
     def reading(self, subscriber: Subscriber, after: int) -> Reading:
         """Begin to read what comes after `after`, as far as the subscriber asks for it and may read it."""
-        return Reading(self._hub, self._selector, self._counters, subscriber, after)
+        return Reading(self._hub, self._sieve, self._counters, subscriber, after)
 
 
 class Reading:
     """One subscriber's way through the history."""
 
-    def __init__(self, hub: Hub, selector: Selector, counters: Counters, subscriber: Subscriber, position: int) -> None:
+    def __init__(self, hub: Hub, sieve: Sieve, counters: Counters, subscriber: Subscriber, position: int) -> None:
         self._hub = hub
-        self._selector = selector
+        self._sieve = sieve
         self._counters = counters
         self._subscriber = subscriber
         self.position = position
+        self._is_small = False
+        self._sees_presence = sieve.sees_presence(subscriber)
+        self._is_bound = position > 0
 
     @property
     def left(self) -> int:
@@ -87,16 +108,39 @@ class Reading:
 
     async def page(self, upto: int) -> tuple[Update, ...]:
         """Return what the next page has for this subscriber, which may be nothing, and move on. Raises StorageError."""
-        page = await self._hub.engine.read(self.position, upto, PAGE)
+        page = await self._hub.engine.read(self.position, upto, PAGE, with_presence=self._sees_presence)
+        if self._is_bound and (not page or page[0].seq > self.position + 1):
+            await self._check_trims(upto)
+        self._is_bound = True
         self.position = page[-1].seq if page else upto
-        wanted = (self._selector.select(self._subscriber, stored.update) for stored in page)
-        updates = tuple(update for update in wanted if update is not None)
+        updates = await self._select(page)
+        self._is_small = sum(len(update.data) for update in updates) <= SMALL
         self._counters.mercure_replayed += len(updates)
         return updates
 
+    async def _select(self, page: tuple[StoredUpdate, ...]) -> tuple[Update, ...]:
+        """Return what of a page is for this subscriber, letting others have their turn in between."""
+        updates: list[Update] = []
+        for number, stored in enumerate(page, start=1):
+            update = self._sieve.select(self._subscriber, stored.update)
+            if update is not None:
+                updates.append(update)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return tuple(updates)
+
+    async def _check_trims(self, upto: int) -> None:
+        """Raise StorageError if what comes next was trimmed: a client must not take what it gets for all there was."""
+        oldest = await self._hub.engine.oldest()
+        if self.position < upto and (oldest is None or oldest > self.position + 1):
+            raise HistoryTrimmed("the history was trimmed past this reader")
+
     async def until_close(self) -> AsyncIterator[tuple[Update, ...]]:
-        """Yield pages until so little is left that the subscriber can join."""
-        while self.left > PAGE:
+        """Yield pages until so little is left that the subscriber can join.
+
+        That it is little is known when the page before was: what is delivered while the rest is written has to wait.
+        """
+        while self.left > 0 and not (self._is_small and self.left <= PAGE):
             yield await self.page(self._hub.last_seq)
 
     async def rest(self, upto: int) -> AsyncIterator[tuple[Update, ...]]:

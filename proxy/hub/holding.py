@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from handlers.counters import Counters
 from handlers.deadline import Deadline
-from handlers.errors import HubRefusal, StorageError
-from handlers.hub.hub import Hub
+from handlers.errors import HistoryTrimmed, HubRefusal, StorageError
+from handlers.hub.hub import Hub, place_of
 from handlers.hub.poll import HubPoll, poll_answer
 from handlers.hub.settings import HubSettings
-from handlers.hub.socket import HubSocket
+from handlers.hub.socket import NORMAL, TIME_IS_UP, HubSocket
 from handlers.hub.stream import HubStream
 from handlers.hub.subscriber import Subscriber
 from handlers.hub.topic_index import HubSession
@@ -20,13 +21,15 @@ from handlers.protocol.http1 import Headers, header_values
 from handlers.protocol.instruct import KeepAlive, KeepAliveMode
 from handlers.protocol.mercure.event import HEARTBEAT, encode_event, encode_message
 from handlers.protocol.mercure.headers import STREAM_HEADERS, cursor_headers
+from handlers.protocol.mercure.identity import origin_of
+from handlers.protocol.mercure.origin import ANY
 from handlers.protocol.mercure.update import Update
 from handlers.protocol.ws_deflate import Deflate, deflate_frame, negotiate
-from handlers.protocol.ws_frames import Opcode, encode_frame
+from handlers.protocol.ws_frames import CloseReason, Opcode, encode_close, encode_frame
 from handlers.session import Site
 from handlers.settings import WebSocketSettings
 from proxy.exchange import Exchange
-from proxy.hub.history import History, Start
+from proxy.hub.history import History, Reading, Start
 from proxy.hub.request import HubRequest
 from proxy.protocol.cors import is_allowed
 from proxy.protocol.ws_handshake import INVALID, HandshakeError, check_handshake, encode_acceptance
@@ -36,16 +39,22 @@ Encode = Callable[[Update], bytes]
 KEEP_OPEN = (b"Connection", b"keep-alive")
 NO_STORE: Headers = ((b"Cache-Control", b"no-store"),)
 NOT_READ = "Internal Server Error"
+READ_SECONDS = 10.0
+"""How long a poll may read what was missed, even if it does not want to wait: one that waits for nothing wants that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A subscriber that is let in: who it is, where it begins, and until when (monotonic seconds) it may stay."""
+    """A subscriber that is let in: who it is, where it begins, and until when (monotonic seconds) it may stay.
+
+    `has_cookie`: what let it in is a cookie, which a browser sends whichever page asks.
+    """
 
     request: HubRequest
     subscriber: Subscriber
     start: Start
     ends_at: float
+    has_cookie: bool
 
 
 class HubHolding:
@@ -91,15 +100,13 @@ class HubHolding:
             chunked=form.version == b"1.1",
             keep_alive=self._keep_alive(HEARTBEAT),
         )
-        if await self._bring_up_to_date(place, session, encode_event):
-            exchange.hand_over(session)
-        else:
+        if not await self._bring_up_to_date(place, session, encode_event):
             exchange.end()
 
     async def hold_socket(self, place: Place) -> None:
         """Accept a WebSocket, which is held once the subscriber has what it missed."""
         request, exchange = place.request, place.request.exchange
-        self._check_page(request)
+        self._check_page(place)
         try:
             key = check_handshake(exchange.head)
         except HandshakeError as error:
@@ -122,23 +129,19 @@ class HubHolding:
         exchange.switch(encode_acceptance(key, self._cursor_headers(place), extension=extension))
         exchange.flush_head()
         encode = text_encoder(deflate)
-        if await self._bring_up_to_date(place, session, encode):
-            exchange.hand_over(session)
-        else:
-            exchange.abort()
+        if not await self._bring_up_to_date(place, session, encode):
+            exchange.send(encode_close(CloseReason(code=NORMAL, reason=TIME_IS_UP)))
+            exchange.transport.close()
 
     async def hold_poll(self, place: Place, seconds: float) -> None:
         """Answer with what the subscriber missed; if that is nothing, with the next update or when the time is up."""
         exchange = place.request.exchange
         headers = (*NO_STORE, *self._cursor_headers(place), *place.request.own_headers)
         if place.start.after is not None:
-            try:
-                async with self._until(self._site.clock.now() + seconds):
-                    missed = await self._missed(place, place.start.after)
-            except TimeoutError:
-                missed = ()
-            if missed:
-                exchange.answer(poll_answer(missed, missed[-1].id, headers))
+            reading = self._history.reading(place.subscriber, place.start.after)
+            missed, is_up_to_date = await self._missed(reading, seconds)
+            if not is_up_to_date:
+                exchange.answer(poll_answer(missed, place_of(reading.position), headers))
                 return
         session = HubPoll(
             site=self._site,
@@ -148,29 +151,36 @@ class HubHolding:
             form=exchange.form,
             headers=headers,
             timeout=min(seconds, place.ends_at - self._site.clock.now()),
-            last_id=lambda: self._hub.last_id,
+            place=lambda: self._hub.place,
         )
-        self._join(session)
         try:
+            self._join(session)
             exchange.hand_over(session)
         except BaseException:
             session.leave()
             raise
 
-    async def _missed(self, place: Place, after: int) -> tuple[Update, ...]:
-        """Return the first updates that the subscriber missed; none means that it is up to date at this moment."""
-        reading = self._history.reading(place.subscriber, after)
-        while reading.left > 0:
-            try:
-                found = await reading.page(self._hub.last_seq)
-            except StorageError as error:
-                raise HubRefusal(500, NOT_READ, reason=f"history not read: {error}") from error
-            if found:
-                return found
-        return ()
+    async def _missed(self, reading: Reading, seconds: float) -> tuple[tuple[Update, ...], bool]:
+        """Return the first updates that the subscriber missed, and whether it is up to date at this moment instead.
+
+        Neither, when the time was up first: then the client goes on from where the reading has come to.
+        """
+        try:
+            async with self._until(self._site.clock.now() + max(seconds, READ_SECONDS)):
+                while reading.left > 0:
+                    found = await reading.page(self._hub.last_seq)
+                    if found:
+                        return found, False
+        except TimeoutError:
+            return (), False
+        except HistoryTrimmed as error:
+            raise HubRefusal(503, "Service Unavailable", reason=str(error)) from error
+        except StorageError as error:
+            raise HubRefusal(500, NOT_READ, reason=f"history not read: {error}") from error
+        return (), True
 
     async def _bring_up_to_date(self, place: Place, session: HubStream | HubSocket, encode: Encode) -> bool:
-        """Write what the subscriber missed, and make `session` receive; say whether there is time left to hold it.
+        """Write what the subscriber missed, make `session` receive, and hand over; False if the time is up before.
 
         Raises ConnectionError when the client goes, and StorageError; the session is off the audience then.
         """
@@ -186,6 +196,7 @@ class HubHolding:
                         await write_page(exchange, page, encode)
                 else:
                     self._join(session)
+            exchange.hand_over(session)
         except TimeoutError:
             self._counters.mercure_expired += 1
             session.leave()
@@ -209,14 +220,26 @@ class HubHolding:
     def _cursor_headers(self, place: Place) -> Headers:
         return cursor_headers(place.start.told, self._settings)
 
-    def _check_page(self, request: HubRequest) -> None:
-        """Refuse a WebSocket of a page that may not read the hub's streams: no browser asks us for WebSockets."""
-        own = f"{request.scheme}://{request.authority}".lower().encode("latin-1")
-        if request.origin is None or request.origin.lower() == own:
+    def _check_page(self, place: Place) -> None:
+        """Refuse a WebSocket of a page that may not read the hub's streams: no browser asks us for WebSockets.
+
+        Where any page may, it may with what it knows itself, not with the cookie of whoever looks at it.
+        """
+        request, settings = place.request, self._settings
+        if request.origin is None or request.origin.decode("latin-1").lower() in own_origins(request):
             return
-        if not is_allowed(self._settings.cors_origins, request.origin):
+        allowed = tuple(origin for origin in settings.cors_origins if not (place.has_cookie and origin == ANY))
+        if not is_allowed(allowed, request.origin):
             origin = request.origin.decode("latin-1")
             raise HubRefusal(403, "Forbidden", reason=f"WebSocket of a page of {origin:.200}, not in cors_origins")
+
+
+def own_origins(request: HubRequest) -> frozenset[str]:
+    """Return the origins of the hub itself: as this client names it, and as its operator does."""
+    urls = (request.settings.resource_identifier, *request.settings.public_urls)
+    named = (urlsplit(url) for url in urls if "://" in url)
+    pairs = ((request.scheme, request.authority), *((url.scheme, url.netloc) for url in named))
+    return frozenset(origin_of(scheme, authority) for scheme, authority in pairs)
 
 
 async def write_page(exchange: Exchange, page: tuple[Update, ...], encode: Encode) -> None:

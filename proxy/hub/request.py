@@ -35,13 +35,13 @@ class HubRequest:
         values = header_values(self.exchange.head.headers, name)
         return values[0] if values else None
 
-    def shown(self, query_token: str | None = None) -> Shown:
-        """Return what the request shows of who sent it."""
+    def shown(self, query_tokens: tuple[str, ...] = ()) -> Shown:
+        """Return what the request shows of who sent it; `query_tokens` are all that its parameters hold."""
         headers = self.exchange.head.headers
         return Shown(
             authorization=header_values(headers, b"authorization"),
             cookies=header_values(headers, b"cookie"),
-            query_tokens=() if query_token is None else (query_token,),
+            query_tokens=query_tokens,
             origin=self.origin,
             referer=self.header(b"referer"),
             method=self.method.decode("latin-1"),
@@ -58,11 +58,15 @@ class HubRequest:
         answer = Answer(status=answer.status, reason=answer.reason, headers=headers, body=answer.body)
         self.exchange.answer(answer)
 
-    async def read_body(self) -> bytes:
-        """Return the whole body. Raises HubRefusal: 413 beyond `body_limit`, 408 and 400 for one that does not come."""
-        body, limit = self.exchange.body, self.settings.body_limit
+    async def read_body(self, limit: int | None = None) -> bytes:
+        """Return the whole body. `limit` is `body_limit` where none is given.
+
+        Raises HubRefusal: 413 beyond the limit, 408 and 400 for a body that does not come.
+        """
+        body = self.exchange.body
+        limit = self.settings.body_limit if limit is None else limit
         if body.length is not None and body.length > limit:
-            raise self._too_large()
+            raise self._too_large(limit)
         if self.exchange.head.expects_continue:
             self.exchange.send_continue()
         data = bytearray()
@@ -70,12 +74,12 @@ class HubRequest:
             async for piece in body.chunks():
                 data += piece
                 if len(data) > limit:
-                    raise self._too_large()
+                    raise self._too_large(limit)
         except RequestBodyError as error:
             self.exchange.close_after()
             raise HubRefusal(error.status, error.text) from error
         return bytes(data)
 
-    def _too_large(self) -> HubRefusal:
+    def _too_large(self, limit: int) -> HubRefusal:
         self.exchange.close_after()  # the rest of the body is not read (reference 1.7, row 4)
-        return HubRefusal(413, "Request Entity Too Large", reason=f"body over body_limit={self.settings.body_limit}")
+        return HubRefusal(413, "Request Entity Too Large", reason=f"body over {limit} bytes")

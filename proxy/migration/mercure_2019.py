@@ -63,6 +63,17 @@ def _set_list(key: str) -> Callable[[str, str], Translation]:
     return translate
 
 
+def _set_publish_origins(name: str, value: str) -> Translation:
+    """Leave out what has a `*`: those hubs compared it as it stands, so that it let nobody in."""
+    origins = [part for part in re.split(r"[\s,]+", value) if part]
+    literal = [origin for origin in origins if "*" not in origin]
+    result = _of_values(name, {"mercure.publish_origins": literal})
+    if literal == origins:
+        return result
+    warning = f"{name}: what has a * in it let no page publish there, and does not here: see mercure.publish_origins"
+    return result + Translation(warnings=(warning,))
+
+
 def _set_heartbeat(name: str, value: str) -> Translation:
     try:
         return _of_values(name, {"mercure.heartbeat": parse_duration(value)})
@@ -113,7 +124,7 @@ _VARIABLES: Final[Mapping[str, Callable[[str, str], Translation]]] = {
     "SUBSCRIBER_JWT_ALGORITHM": _set("mercure.subscriber_algorithm"),
     "ALLOW_ANONYMOUS": _set_flag("mercure.anonymous"),
     "CORS_ALLOWED_ORIGINS": _set_list("mercure.cors_origins"),
-    "PUBLISH_ALLOWED_ORIGINS": _set_list("mercure.publish_origins"),
+    "PUBLISH_ALLOWED_ORIGINS": _set_publish_origins,
     "DEMO": _set_flag("mercure.playground"),
     "DEBUG": _set_debug,
     "ADDR": _set("proxy.listen"),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from handlers.hub.settings import DEVELOPMENT_ISSUER
+from handlers.hub.settings import DEVELOPMENT_ISSUER, HubSettings
 from proxy.assignment import Assignment, Translation, suggest
 from proxy.errors import SettingsError
 from proxy.migration.mercure_2019 import translate_2019
@@ -39,14 +39,21 @@ _KNOWN: Final = (*_KEYS, *_ALGORITHMS, _ISSUER, _TRANSPORT, _DIRECTIVES, *_IGNOR
 _ADDRESS: Final = re.compile(r"(?:(?P<scheme>https?)://)?(?P<host>\[[^\]]*\]|[^:/\[\]]*)(?::(?P<port>[0-9]{1,5}))?/?")
 
 
-def mercure_assignments(environ: Mapping[str, str], protocols: tuple[str, ...]) -> Translation:
-    """Return what the variables come to where these protocols are spoken; raises SettingsError.
+def mercure_assignments(environ: Mapping[str, str], protocols: tuple[str, ...] | None) -> Translation:
+    """Return what the variables come to where these protocols are set, None if none are; raises SettingsError.
 
     Those of the hubs of 2018 and 2019 have names that any program may use, and count only where 2019 is spoken.
     """
-    result = translate_2019(environ) if "2019" in protocols else Translation()
     # What is empty is not set: compose files pass variables on in this way.
     own = {name: value for name, value in environ.items() if name.startswith(_PREFIX) and value}
+    result = Translation()
+    if protocols is None and _ISSUER in own:
+        # Images of 1.0 alone know it, and they are strict: older tokens under its keys would be anybody's.
+        protocols = ("1.0",)
+        result += Translation(assignments=(_assign(_ISSUER, "protocols", ["1.0"], is_text=False),))
+    protocols = protocols or HubSettings().protocols
+    if "2019" in protocols:
+        result += translate_2019(environ)
     for name in own:
         if name not in _KNOWN:
             raise SettingsError(f"unknown environment variable {name}{suggest(name, _KNOWN)}")
@@ -89,6 +96,10 @@ def _find_issuer(own: Mapping[str, str], reader: DirectiveReader, *, has_keys: b
             warnings.append(f"{_ISSUER}: there is no {' and no '.join(_KEYS)} to verify its tokens with")
         return None
     if _ISSUER in own:
+        older = ", ".join(protocol for protocol in reader.protocols if protocol != "1.0")
+        if older:
+            text = "its keys verify tokens from before 1.0 too, which need no issuer, audience or expiry"
+            warnings.append(f"{_ISSUER}: {text}, because {older} is asked for beside 1.0")
         return own[_ISSUER]
     if reader.protocols == ("1.0",) or reader.has_playground:
         # The image's default: its keys would be for nobody's tokens otherwise.

@@ -114,12 +114,12 @@ def drain(readers: list[socket.socket], publications: int) -> None:
         selector.register(sock, selectors.EVENT_READ)
     while left:
         for key, _ in selector.select():
-            sock = key.fileobj
-            assert isinstance(sock, socket.socket)
-            left[sock] -= sock.recv(1 << 20).count(b"\ndata: ")
-            if left[sock] <= 0:
-                del left[sock]
-                selector.unregister(sock)
+            assert isinstance(key.fileobj, socket.socket)
+            connection = key.fileobj
+            left[connection] -= connection.recv(1 << 20).count(b"\ndata: ")
+            if left[connection] <= 0:
+                del left[connection]
+                selector.unregister(connection)
 
 
 def answer(sock: socket.socket) -> None:

@@ -29,6 +29,7 @@ from tests.support.hub_site import (
     old_publisher,
     old_subscriber,
     post,
+    publisher,
 )
 
 OLD = "/hub"
@@ -227,7 +228,8 @@ async def test_a29_beside_the_newer_dialects_targets_are_understood_on_either_pa
         entitled = await listen(app, old, ("topic", "a"), token=old_subscriber("t"))
         anybody = await open_events(new, query(("match", "a")))
         for path in (OLD, HUB):
-            sent = await send(app, ("topic", "a"), ("data", "x"), ("target", "t"), token=old_publisher("t"), path=path)
+            token = old_publisher("a", "t")
+            sent = await send(app, ("topic", "a"), ("data", "x"), ("target", "t"), token=token, path=path)
             assert sent.status == 200
             assert BARE_UUID.fullmatch(sent.body.decode())
         # Without a target the new path is that of the newer dialects: topics have to be granted, data may be missing.
@@ -236,6 +238,55 @@ async def test_a29_beside_the_newer_dialects_targets_are_understood_on_either_pa
         assert newer.body.startswith(b"urn:uuid:")
         assert [event.data for event in await entitled.events(3)] == ["x", "x", ""]
         assert (await anybody.event()).id == newer.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("protocols", "claim", "fields", "status"),
+    [
+        ("8", ("b",), "topic=a", 403),
+        ("8", ("b",), "topic=a&target=b", 403),
+        ("8", ("b",), "topic=b&target=t", 403),
+        ("8", ("b", "t"), "topic=b&target=t", 200),
+        ("8", ("b", "t"), "topic=b&topic=a&target=t", 403),
+        ("8", ("*",), "topic=a&target=t", 200),
+        ("8", (), "topic=a", 403),
+        ("7", (), "topic=a", 200),
+        ("7", ("b",), "topic=a&private=on", 403),
+        ("7", ("t",), "topic=a&target=t", 403),
+        ("7", ("b", "t"), "topic=b&target=t", 200),
+        ("8,7", (), "topic=a", 200),
+        ("8,7", ("t",), "topic=a&target=t", 403),
+    ],
+)
+async def test_p26_beside_newer_dialects_targets_do_not_stand_in_for_topics(
+    protocols: str, claim: tuple[str, ...], fields: str, status: int
+) -> None:
+    """A token of 8 limits topics, on whichever path and with whatever fields it is shown."""
+    async with hub(f"mercure.protocols=1.0,{protocols},2019", *MIXED) as app:
+        for path in (OLD, HUB):
+            found = await post(app.proxy_addresses[0], f"{fields}&data=x", token=old_publisher(*claim), target=path)
+            assert found.status == status, path
+
+
+async def test_p26_beside_1_0_alone_targets_are_all_that_a_claim_limits() -> None:
+    async with hub("mercure.protocols=1.0,2019", *MIXED) as app:
+        for fields, status in (("topic=a", 200), ("topic=a&target=t", 200), ("topic=t&target=u", 403)):
+            found = await post(app.proxy_addresses[0], f"{fields}&data=x", token=old_publisher("t"))
+            assert found.status == status, fields
+
+
+async def test_p26_a_token_of_1_0_addresses_targets_only_if_it_grants_everything() -> None:
+    async with hub("mercure.protocols=1.0,8,2019", *MIXED) as app:
+        for topics, fields, status in [
+            (("a", "t"), "topic=a&target=t", 403),
+            (("a",), "topic=a", 200),
+            (("a",), "topic=b", 403),
+            (("*",), "topic=a&target=t", 200),
+        ]:
+            for path in (OLD, HUB):
+                token, body = publisher(*topics), f"{fields}&data=x"
+                found = await post(app.proxy_addresses[0], body, token=token, target=path)
+                assert found.status == status, (topics, fields)
 
 
 async def test_h18_an_unknown_id_gives_nothing_and_no_header_and_a_known_one_what_came_after_it(tmp_path: Path) -> None:

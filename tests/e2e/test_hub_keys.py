@@ -200,17 +200,44 @@ async def test_a28_a_new_key_is_accepted_without_a_restart_and_an_old_one_no_mor
     async with hub("mercure.protocols=1.0", f"mercure.issuers={json.dumps([issuer])}") as app:
         by_old = bearer(sign(claims_of(), old, "ES256", typ="at+jwt", kid="old"))
         by_new = bearer(sign(claims_of(), new, "ES256", typ="at+jwt", kid="new"))
-        assert (await status_of(app, by_old), await status_of(app, by_new)) == (200, 401)
+        assert await status_of(app, by_old) == 200
         backend.answers("/jwks.json", text(key_set(jwk(new, "ES256", kid="new"))))
-        assert await status_of(app, by_new) == 401  # asked for a moment ago
+        await advance(app, 4)
+        found = await head_of(app, by_new)
+        assert (found.status, found.values(b"retry-after"), found.values(b"www-authenticate")) == (503, (b"6",), ())
+        await advance(app, 6)
+        assert (await status_of(app, by_new), await status_of(app, by_old)) == (200, 503)
         await advance(app, 10)
-        assert (await status_of(app, by_new), await status_of(app, by_old)) == (200, 401)
+        assert (await status_of(app, by_old), await status_of(app, by_new)) == (401, 200)
         backend.answers("/jwks.json", text("gone", status=500))
         await advance(app, 10)
-        assert (await status_of(app, by_new), await status_of(app, by_old)) == (200, 401)
+        assert (await status_of(app, by_new), await status_of(app, by_old)) == (200, 503)
     async with hub("mercure.protocols=1.0", f"mercure.issuers={json.dumps([issuer])}") as app:
         found = await head_of(app, by_new)  # of a hub that could never fetch a key
         assert (found.status, found.values(b"www-authenticate")) == (503, ())
+
+
+@pytest.mark.parametrize("door", ["clients' port", "publish port"])
+async def test_a28_made_up_keys_do_not_have_a_new_key_refused(backend: ScriptedBackend, door: str) -> None:
+    """Whoever has the set fetched with a made-up `kid` begins the pause in which nobody looks for the new key."""
+    old, new = private_key("ES256", 28), private_key("ES256", 29)
+    backend.answers("/jwks.json", text(key_set(jwk(old, "ES256", kid="old"))))
+    issuer = {"id": ISSUER, "publisher_jwks": f"http://{backend.address}/jwks.json"}
+    claims = claims_of(detail("publish", "a"))
+    async with hub("mercure.protocols=1.0", f"mercure.issuers={json.dumps([issuer])}") as app:
+        address = app.proxy_addresses[0] if door == "clients' port" else app.publish_address
+        made_up = sign(claims, new, "ES256", typ="at+jwt", kid="made up")
+        assert (await post(address, "topic=a", token=made_up)).status == 401
+        backend.answers("/jwks.json", text(key_set(jwk(old, "ES256", kid="old"), jwk(new, "ES256", kid="new"))))
+        token = sign(claims, new, "ES256", typ="at+jwt", kid="new")
+        waiting = await post(address, "topic=a", token=token)
+        assert (waiting.status, waiting.body) == (503, b"Service Unavailable\n")
+        assert waiting.values(b"retry-after") == (b"10",)
+        # What verifies with a key that is there is not kept waiting.
+        known = sign(claims, old, "ES256", typ="at+jwt", kid="another name")
+        assert (await post(address, "topic=a", token=known)).status == 200
+        await advance(app, 10)
+        assert (await post(address, "topic=a", token=token)).status == 200
 
 
 @pytest.mark.parametrize("door", ["clients' port", "publish port"])

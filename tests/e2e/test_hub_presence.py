@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.e2e.holding import one_more_held
 from tests.e2e.hub_talking import (
     ANONYMOUS,
     NO_HISTORY,
@@ -306,18 +307,19 @@ async def test_l02_however_a_client_leaves_it_is_told(app: AppProcess, how: str)
         assert (await stream.event()).json["active"] is False
 
 
-async def test_who_gives_up_in_the_middle_of_a_poll_is_told_too_and_polls_come_and_go(app: AppProcess) -> None:
+async def test_polls_come_and_go_and_are_not_told_of(app: AppProcess) -> None:
     async with watcher(app, watching("polled")) as stream:
         async with await RawClient.connect(app.proxy_address) as client:
             for _ in range(2):
-                await client.send_request(query(("match", "polled"), ("poll", "10")), host=HOST)
-                assert (await stream.event()).json["active"] is True
+                async with one_more_held(app):
+                    await client.send_request(query(("match", "polled"), ("poll", "10")), host=HOST)
+                listed = await ask(app.proxy_address, f"{SUBSCRIPTIONS}/exact/polled", headers=[bearer(READER)])
+                assert json.loads(listed.body)["subscriptions"] == []
                 await published(app.proxy_address, "polled", "x")
                 assert (await client.response()).status == 200
-                assert (await stream.event()).json["active"] is False
-            await client.send_request(query(("match", "polled"), ("poll", "10")), host=HOST)
-            assert (await stream.event()).json["active"] is True
-        assert (await stream.event()).json["active"] is False
+        async with subscribed(app.proxy_address, query(("match", "polled"))):
+            first = (await stream.event()).json
+        assert (first["active"], (await stream.event()).json["subscriber"]) == (True, first["subscriber"])
 
 
 async def test_a_client_that_is_cut_because_it_does_not_read_is_told_to_be_gone() -> None:

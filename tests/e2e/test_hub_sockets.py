@@ -138,6 +138,32 @@ async def test_a_page_of_another_origin_has_to_be_allowed(app: AppProcess, origi
         assert (await app.counters())["mercure_subscribers_opened"] == opened
 
 
+async def test_where_all_origins_are_allowed_a_page_may_not_use_the_cookie_of_who_looks_at_it() -> None:
+    elsewhere = ("Origin", "https://elsewhere.example")
+    cookie = ("Cookie", f"mercureAuthorization={old_subscriber('*')}")
+    target = query(("match", "a"))
+    async with AppProcess(ROUTE, settings=(*MIXED, ANONYMOUS, "mercure.history=", "mercure.cors_origins=*")) as app:
+        assert await refused(app, target, elsewhere, cookie) == (403, b"Forbidden\n")
+        async with socket(app, target, ("Origin", f"http://{HOST}"), cookie) as client:
+            update = await published(app.proxy_address, "a", "x", private="on")
+            assert (await heard(client))["id"] == update
+
+
+async def test_the_hub_named_by_its_operator_is_no_other_site(tmp_path: Path) -> None:
+    settings = (
+        *MIXED,
+        ANONYMOUS,
+        "mercure.history=",
+        f"mercure.resource_identifier=https://{HOST}/.well-known/mercure",
+    )
+    async with (
+        AppProcess(ROUTE, settings=settings) as app,
+        socket(app, query(("match", "a")), ("Origin", f"https://{HOST}")) as client,
+    ):
+        update = await published(app.proxy_address, "a", "x")
+        assert (await heard(client))["id"] == update
+
+
 async def test_any_page_is_taken_where_all_origins_are() -> None:
     settings = (*MIXED, ANONYMOUS, "mercure.history=", "mercure.cors_origins=*")
     async with (

@@ -41,8 +41,6 @@ COMINGS = 100
 """How often the subscriber has to have been killed, at least."""
 MOST_READ = 12
 """Events that it reads before it is."""
-GONE = (ConnectionError, EOFError)
-"""What a client sees of a hub that dies."""
 
 
 class Site:
@@ -117,7 +115,7 @@ class Publisher:
         number = 0
         while number < NUMBERS:
             await self.site.up.wait()
-            with suppress(*GONE):
+            with suppress(ConnectionError, EOFError):
                 async with await RawClient.connect(self.site.address) as client:
                     while number < NUMBERS:
                         await self._attempt(client, number)
@@ -146,7 +144,7 @@ class Subscriber:
     async def run_until(self, last: str) -> None:
         while last not in self.seen[-1:]:
             await self.site.up.wait()
-            with suppress(*GONE):
+            with suppress(ConnectionError, EOFError):
                 await self._come(last)
 
     async def _come(self, last: str) -> None:

@@ -22,6 +22,7 @@ from tests.support.hub_site import (
     STRICT,
     STRICT_8,
     SUBSCRIBER_KEY,
+    ask,
     bearer,
     challenge,
     claims_of,
@@ -33,6 +34,7 @@ from tests.support.hub_site import (
     post,
     publisher,
     status_of,
+    subscribed,
     subscriber,
 )
 
@@ -201,6 +203,27 @@ async def test_a18_a_short_one_is_overlooked_where_1_0_is_spoken_and_nobody_need
         assert await status_of(app, query=f"topic=a&authorization={SHORT}") == 200
     async with hub(*STRICT_8, "mercure.anonymous=true") as app:
         assert await status_of(app, query=f"topic=a&authorization={SHORT}") == 401
+
+
+async def test_a18_one_that_is_repeated_is_none_or_a_fault_whoever_asks() -> None:
+    twice = "&".join(f"authorization={old_subscriber('*')}" for _ in range(2))
+    publishing = "&".join(f"authorization={old_publisher('*')}" for _ in range(2))
+    told = "mercure.subscriptions=true"
+    async with hub(*MIXED, "mercure.anonymous=true", told) as app:
+        assert await status_of(app, query=f"topic=a&{twice}") == 200
+        async with subscribed(app, f"topic=a&{twice}") as stream:
+            await post(app.proxy_addresses[0], "topic=a&private=on&id=1", token=old_publisher("*"))
+            await post(app.proxy_addresses[0], "topic=a&id=2", token=old_publisher("*"))
+            assert await stream.id() == "2", "it was overlooked, and nobody may read private updates"
+        assert (await ask(app.proxy_addresses[0], f"{HUB}/subscriptions?{twice}")).status == 401
+        for address in (app.proxy_addresses[0], app.publish_address):
+            found = await post(address, "topic=a", target=f"{HUB}?{publishing}")
+            assert found.status == 401
+    async with hub(*STRICT_8, "mercure.anonymous=true", told) as app:
+        assert await status_of(app, query=f"topic=a&{twice}") == 401
+        assert (await ask(app.proxy_addresses[0], f"{HUB}/subscriptions?{twice}")).status == 401
+        for address in (app.proxy_addresses[0], app.publish_address):
+            assert (await post(address, "topic=a", target=f"{HUB}?{publishing}")).status == 401
 
 
 async def test_a19_the_header_goes_before_the_url_and_that_before_the_cookie(strict_8: App) -> None:

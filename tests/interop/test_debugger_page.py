@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from handlers.hub.settings import DEVELOPMENT_ISSUER, DEVELOPMENT_KEY
 from tests.interop.mercure_site import hub_site, in_an_hour
 from tests.interop.program import NODE_FOLDER, Program, installed, node
 from tests.support.hub_site import ISSUER, PUBLISHER_KEY, detail, publisher
@@ -20,7 +21,8 @@ def test_o09_what_is_published_shows_up_by_fetch_and_by_event_source(tmp_path: P
 
 
 def test_o10_the_playground_brings_its_own_token(tmp_path: Path) -> None:
-    visit(tmp_path, ["mercure.playground=true", f"mercure.issuers={json.dumps([ONE_KEY])}"])
+    key = {"id": DEVELOPMENT_ISSUER, "publisher_key": DEVELOPMENT_KEY, "subscriber_key": DEVELOPMENT_KEY}
+    visit(tmp_path, ["mercure.playground=true", f"mercure.issuers={json.dumps([key])}"])
 
 
 def visit(tmp_path: Path, settings: list[str], *token: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from handlers.hub.settings import HubSettings, IssuerSettings
+from handlers.hub.settings import Dialect, HubSettings, IssuerSettings
 from proxy.errors import SettingsError
 from proxy.mercure_check import find_key_problems, run_check
 from proxy.mercure_commands import add_mercure_commands
@@ -69,6 +69,56 @@ def test_matchers_are_named_by_their_kind() -> None:
     both = HubSettings(protocols=("8", "2019"), subscriber_key=KEY)
     _, said = check(both, token({"mercure": {"subscribe": ["https://e.com/{id}", "x"]}}, KEY))
     assert '  may read private updates of: selector "https://e.com/{id}", selector "x"\n' in said
+    assert '  may read updates for the targets: "https://e.com/{id}", "x"\n' in said
+
+
+@pytest.mark.parametrize(
+    ("protocols", "publish", "lines"),
+    [
+        (("8",), ["a"], ['may publish: selector "a"']),
+        (("1.0", "8"), [], ["may publish: nothing"]),
+        (
+            ("1.0", "8", "7"),
+            ["a"],
+            ["may publish: public updates to every topic", 'may publish private updates to: selector "a"'],
+        ),
+        (("7",), [], ["may publish: public updates to every topic", "may publish private updates to: nothing"]),
+        (
+            ("2019",),
+            ["a", "b"],
+            ["may publish: public and private updates to every topic", 'may publish for the targets: "a", "b"'],
+        ),
+        (
+            ("1.0", "2019"),
+            [],
+            ["may publish: public and private updates to every topic", "may publish for the targets: none"],
+        ),
+        (("8", "2019"), ["a"], ['may publish: selector "a"', 'may publish for the targets: "a"']),
+        (("8", "2019"), ["*"], ["may publish: every topic", "may publish for the targets: every target"]),
+        (
+            ("7", "2019"),
+            ["a"],
+            [
+                "may publish: public updates to every topic",
+                'may publish private updates to: selector "a"',
+                'may publish for the targets: "a"',
+            ],
+        ),
+    ],
+)
+def test_what_older_dialects_leave_to_every_token_is_said(
+    protocols: tuple[Dialect, ...], publish: list[str], lines: list[str]
+) -> None:
+    settings = HubSettings(protocols=protocols, publisher_key=KEY)
+    status, said = check(settings, token({"mercure": {"publish": publish}}, KEY))
+    assert status == 0
+    assert [line.strip() for line in said.splitlines() if line.startswith("  may")] == lines
+
+
+def test_a_token_of_1_0_publishes_what_it_grants_whatever_else_is_spoken() -> None:
+    settings = HubSettings(protocols=("1.0", "7", "2019"), issuers=(ISSUER,), resource_identifier=RESOURCE)
+    said = check(settings, current("publish"), "--role", "publisher")[1]
+    assert said.endswith("  may publish: every topic\n  may publish for the targets: every target\n")
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,6 @@ def test_a_token_from_before_1_0_has_a_mercure_claim(words: tuple[str, ...]) -> 
     [
         (HubSettings(), "authorization_details"),
         (CURRENT, "authorization_details"),
-        (LEGACY, "mercure"),
         (HubSettings(protocols=("8",)), "mercure"),
         (HubSettings(protocols=("2019",)), "mercure"),
         (HubSettings(protocols=("1.0",)), "authorization_details"),
@@ -116,6 +115,13 @@ def test_a_token_from_before_1_0_has_a_mercure_claim(words: tuple[str, ...]) -> 
 def test_the_dialect_is_the_one_that_there_are_keys_for(settings: HubSettings, claim: str) -> None:
     words = ("--key", "k" * 32, "--iss", "i", "--aud", "a", "--subscribe", "x")
     assert claim in claims_of(make(settings, *words), "k" * 32)
+
+
+def test_with_keys_from_before_1_0_it_is_older_unless_an_issuer_or_an_audience_is_named() -> None:
+    words = ("--key", "k" * 32, "--subscribe", "x")
+    assert "mercure" in claims_of(make(LEGACY, *words), "k" * 32)
+    parties = ("--iss", "i", "--aud", "a")
+    assert "authorization_details" in claims_of(make(LEGACY, *words, *parties), "k" * 32)
 
 
 def test_for_development_nothing_need_be_given() -> None:

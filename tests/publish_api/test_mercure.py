@@ -8,8 +8,23 @@ from uuid import UUID
 
 import pytest
 
+from handlers.protocol.mercure.matcher import Matcher, MatcherKind
+from handlers.protocol.mercure.matching import CompiledMatcher, Matching
+from handlers.protocol.names import Topic
 from proxy.app import App
-from tests.support.hub_site import METADATA, STRICT, bearer, hub, old_publisher, post, publisher, subscribed, subscriber
+from publish_api.mercure import Scope
+from tests.support.hub_site import (
+    METADATA,
+    OLD_KEYS,
+    STRICT,
+    bearer,
+    hub,
+    old_publisher,
+    post,
+    publisher,
+    subscribed,
+    subscriber,
+)
 
 Address = tuple[str, int]
 
@@ -259,6 +274,34 @@ async def test_p16_p17_every_topic_has_to_be_granted(app: App, door: Address, ro
         assert await stream.event() == b"id: last\ndata: "
 
 
+DOTTED = "https://example.com/public/../admin/x"
+
+
+@pytest.mark.parametrize(
+    ("protocols", "publish", "topic", "status"),
+    [
+        pytest.param("1.0,8", ["https://example.com/public/{+x}"], DOTTED, 403, id="the template"),
+        pytest.param(
+            "1.0,8", ["https://example.com/books/{id}"], "https://example.com/books/..", 403, id="one segment"
+        ),
+        pytest.param("1.0,8", ["https://example.com/public/{+x}", DOTTED], DOTTED, 200, id="the topic itself"),
+        pytest.param("1.0,8", ["*"], DOTTED, 200, id="everything"),
+        pytest.param("1.0,8", ["https://example.com/{+x}"], "https://example.com/a?x=/../b", 200, id="behind the path"),
+        pytest.param("8", ["https://example.com/public/{+x}"], DOTTED, 200, id="without 1.0 there are no URL patterns"),
+        pytest.param("1.0,7", [], DOTTED, 200, id="7 lets everybody publish everywhere"),
+    ],
+)
+async def test_p17_a_template_does_not_reach_what_url_parsers_make_of_a_topic(
+    protocols: str, publish: list[str], topic: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer = (STRICT[1],) if "1.0" in protocols else ()
+    async with hub(f"mercure.protocols={protocols}", *issuer, *OLD_KEYS) as app:
+        for door in (app.proxy_addresses[0], app.publish_address):
+            assert (await post(door, {"topic": topic}, token=old_publisher(*publish))).status == status
+    said = f"the token does not allow to publish to {topic}: it has dot segments, so that it takes a grant of"
+    assert (said in caplog.text) is (status == 403)
+
+
 @pytest.mark.parametrize(
     ("token", "status", "error"),
     [
@@ -291,3 +334,49 @@ async def test_p24_a_hub_without_a_publishers_key_takes_no_publications() -> Non
         for door in (app.proxy_addresses[0], app.publish_address):
             answer = await post(door, "topic=a", bearer(publisher()))
             assert (answer.status, answer.body) == (405, b"")
+
+
+# -- what it costs --------------------------------------------------------------------------------------------------
+
+
+class Counting(Matching):
+    """Counts the topics that compiled patterns are tried on."""
+
+    def __init__(self) -> None:
+        super().__init__("https://hub.example/.well-known/mercure", 0)
+        self.compiled: list[Matcher] = []
+        self.tried: list[str] = []
+
+    def compile(self, matcher: Matcher) -> CompiledMatcher:
+        self.compiled.append(matcher)
+        tried, inner = self.tried, super().compile(matcher)
+
+        class Counted(CompiledMatcher):
+            def matches(self, topic: str) -> bool:
+                tried.append(topic)
+                return inner.matches(topic)
+
+        return Counted(matcher, None, None)
+
+
+def test_a_token_s_patterns_are_tried_on_a_topic_once_and_what_is_exact_is_looked_up() -> None:
+    matching = Counting()
+    patterns = [Matcher(MatcherKind.SELECTOR, f"/a/{number}/{{x}}") for number in range(100)]
+    scope = Scope([Matcher(MatcherKind.EXACT, "b"), *patterns, Matcher(MatcherKind.SELECTOR, "c")], matching)
+    assert all(scope.allows(Topic(topic)) for topic in "bc" * 100)
+    assert not matching.compiled
+    for _ in range(100):
+        assert not scope.allows(Topic("/a/x"))
+        assert scope.allows(Topic("/a/99/1"))
+    assert matching.compiled == patterns
+    assert len(matching.tried) == 200
+    assert scope.names(Topic("/a/1/{x}"))
+    assert not scope.names(Topic("/a/1/2"))
+
+
+def test_the_wildcard_is_everything_and_no_grant_is_nothing() -> None:
+    for kind in MatcherKind:
+        everything = Scope([Matcher(kind, "*")], Counting())
+        assert everything.allows(Topic("a"))
+        assert everything.names(Topic("a"))
+    assert not Scope([], Counting()).allows(Topic("a"))

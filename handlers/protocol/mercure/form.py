@@ -34,8 +34,8 @@ def parse_form(data: bytes, *, strict: bool) -> Pairs:
             continue
         if b";" in pair or _BAD_ESCAPE.search(pair):
             if strict:
-                name = pair.partition(b"=")[0]  # the value might be a token
-                raise ValueError(f"malformed pair in a form: {name[:100]!r}")
+                name = pair.partition(b"=")[0][:20]  # the value might be a token, and so might a bare name
+                raise ValueError(f"malformed pair in a form: {name!r}")
             continue
         name, _, value = pair.partition(b"=")
         pairs.append((_decode(name), _decode(value)))

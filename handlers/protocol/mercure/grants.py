@@ -41,8 +41,12 @@ class Grants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A verified token. `expires_at` is in seconds since 1970; None never expires. `name` is for log lines."""
+    """A verified token. `expires_at` is in seconds since 1970; None never expires. `name` is for log lines.
+
+    `is_cookie`: a browser has sent it by itself, whichever page asked.
+    """
 
     grants: Grants
     expires_at: float | None
     name: str
+    is_cookie: bool = False

@@ -32,6 +32,16 @@ class Matcher(NamedTuple):
         return self.value == WILDCARD
 
     @property
+    def is_pattern(self) -> bool:
+        """Whether topics have to be tried on it: it is neither the wildcard nor satisfied by equality alone.
+
+        A selector without a brace is no template (reference 2.2).
+        """
+        if self.kind is MatcherKind.SELECTOR:
+            return "{" in self.value
+        return self.kind is MatcherKind.URLPATTERN and not self.is_wildcard
+
+    @property
     def is_legacy(self) -> bool:
         """Whether it is of the older dialect, and its subscriber is told of subscriptions in that dialect's shape."""
         return self.kind is MatcherKind.SELECTOR

@@ -24,7 +24,7 @@ from handlers.protocol.mercure.update import Update
 from handlers.protocol.names import EventId, Topic
 
 MAX_TOPICS: Final = 1000
-"""Topics of an update, and as many targets."""
+"""Topics of all updates of a request, and as many targets."""
 MAX_UPDATES: Final = 1000
 """Updates of one JSON list."""
 MAX_ID_BYTES: Final = 4096
@@ -76,7 +76,7 @@ def is_form(content_type: bytes | None) -> bool:
 
 
 def is_2019(request: PublishRequest, settings: PublishingSettings, *, is_old_path: bool) -> bool:
-    """Say whether targets and not topics are what a token has to allow, and data must be there (reference 3).
+    """Say whether data must be there and a generated id is a bare UUID, as in the dialect of 2019 (reference 3).
 
     So it is for all that comes to `/hub`, for whatever has targets, and where neither 8 nor 7 is spoken.
     """
@@ -102,7 +102,13 @@ def read_publication(
         requests = _read_json(body, settings)
     else:
         raise HubRefusal(400, 'Missing "topic" parameter', reason=f"no form but {kind or 'without a Content-Type'}")
+    topics = targets = 0
     for request in requests:
+        topics, targets = topics + len(request.topics), targets + len(request.targets)
+        if topics > MAX_TOPICS:
+            raise HubRefusal(400, "too many topics in update")
+        if targets > MAX_TOPICS:
+            raise HubRefusal(400, "too many targets in update")
         _check_topics(request)
         if is_2019(request, settings, is_old_path=is_old_path):
             _check_data_is_there(request)
@@ -245,8 +251,6 @@ def _number(value: object) -> str:
 def _check_topics(request: PublishRequest) -> None:
     if not request.topics:
         raise HubRefusal(400, 'Missing "topic" parameter')
-    if len(request.topics) > MAX_TOPICS:
-        raise HubRefusal(400, "too many topics in update")
     for topic in request.topics:
         if not is_plain_text(topic):
             text = f"{quote_go(topic)}: topic contains a forbidden control character or invalid UTF-8"
@@ -259,8 +263,6 @@ def _check_data_is_there(request: PublishRequest) -> None:
 
 
 def _check_targets(request: PublishRequest) -> None:
-    if len(request.targets) > MAX_TOPICS:
-        raise HubRefusal(400, "too many targets in update")
     for target in request.targets:
         if not is_plain_text(target):
             text = f"{quote_go(target)}: target contains a forbidden control character or invalid UTF-8"

@@ -14,6 +14,8 @@ import re2  # type: ignore[import-untyped]
 
 MAX_MEMORY = 256 * 1024
 """Bytes that one compiled expression may use, its state cache included. Larger ones are refused within milliseconds."""
+MAX_SIZE = 12_000
+"""Instructions that fit into it, rounded up."""
 MAX_STEPS = 8 * 1024 * 1024
 """Instructions times bytes that one evaluation may cost at worst, about 20 ms. What would cost more does not match."""
 
@@ -43,10 +45,11 @@ class RegexpError(ValueError):
 class LinearRegexp:
     """A regular expression whose compilation, memory and evaluation are bounded, whoever wrote it.
 
+    `size` is its number of instructions.
     `head` is literal text that stands before it. It costs nothing, so that long topics are found by their patterns.
     """
 
-    __slots__ = ("_head", "_limit", "_regexp")
+    __slots__ = ("_head", "_limit", "_regexp", "size")
 
     def __init__(self, pattern: str, head: str = "") -> None:
         """Raise RegexpError if it cannot be compiled."""
@@ -55,7 +58,8 @@ class LinearRegexp:
             self._regexp: Any = re2.compile(pattern, _OPTIONS)
         except (re2.error, UnicodeEncodeError):
             raise RegexpError(pattern) from None
-        self._limit = len(self._head) + MAX_STEPS // int(self._regexp.programsize)
+        self.size = int(self._regexp.programsize)
+        self._limit = len(self._head) + MAX_STEPS // self.size
 
     def matches(self, text: bytes) -> bool:
         """Say whether `text` as a whole matches, which text past the budget does not."""
@@ -77,6 +81,11 @@ class CompiledSelector:
     """A template that was understood. Equality with the selector's own text is the caller's to test first."""
 
     regexp: LinearRegexp
+
+    @property
+    def size(self) -> int:
+        """Instructions of its expression: what it costs to compile, and to keep."""
+        return self.regexp.size
 
     def matches(self, topic: str) -> bool:
         """Say whether an expansion of the template could be `topic`; text that is not UTF-8 never is."""
@@ -124,6 +133,11 @@ def parse_selector(value: str) -> CompiledSelector | None:
         return CompiledSelector(LinearRegexp(pattern, literal_prefix(value)))
     except RegexpError:
         return None
+
+
+def count_variables(value: str) -> int:
+    """Count what could be a variable of a template, in literal text too."""
+    return value.count("{") + value.count(",") if "{" in value else 0
 
 
 def literal_prefix(value: str) -> str:

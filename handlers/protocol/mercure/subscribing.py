@@ -9,16 +9,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from handlers.errors import HubRefusal
-from handlers.protocol.mercure.form import Pairs, first_value, parse_form
+from handlers.protocol.mercure.form import Pairs, first_value, parse_form, values_of
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
+from handlers.protocol.mercure.selector import count_variables
 from handlers.protocol.mercure.text import is_plain_text, quote_go
+from handlers.protocol.mercure.url_pattern import count_dynamic
 
 MAX_MATCHER_BYTES: Final = 4096
 MAX_SELECTORS: Final = 1000
+MAX_QUERY_BODY: Final = 65_536
+"""Bytes of a QUERY's body, which is read before its token is: what nobody has vouched for has to be small."""
+MAX_NAME_ANSWERED: Final = 100
+MAX_NAME_LOGGED: Final = 20
+"""Characters of a name that is not understood: it may be a token that went astray, and its beginning tells nothing."""
+MAX_PATTERN_BYTES: Final = 32 * 1024
+MAX_DYNAMIC: Final = 256
+"""Variables, names, wildcards and groups of all patterns of a request ..."""
+ORDINARY: Final = 100
+"""... where no more matchers are allowed; a higher `matcher_limit` raises all three limits."""
+MAX_SIZE: Final = 40_960
+"""Instructions of the regular expressions that these become: tens of milliseconds."""
+TOO_COMPLEX: Final = "topic matcher patterns too complex in all"
 MAX_POLL: Final = 300.0
 DEFAULT_POLL: Final = 25.0
 
@@ -48,6 +63,9 @@ class SubscribingSettings(Protocol):
     @property
     def body_limit(self) -> int: ...  # noqa: D102
 
+    @property
+    def subscriptions(self) -> bool: ...  # noqa: D102
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscribeRequest:
@@ -66,13 +84,26 @@ class SubscribeRequest:
     """Whether there are matchers of the older dialects; there may be both."""
 
     poll: float | None = None
-    """Seconds to wait for an update, in the place of a stream. Our own."""
+    """Seconds to wait for an update, in the place of a stream. Our own; a strict 1.0 hub does not know it."""
 
-    token: str | None = None
-    """The token of the older dialects' parameter; None where they are not spoken."""
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    """All values of the older dialects' parameter for a token; none where these are not spoken."""
+
+    unknown: str | None = None
+    """The first name that begins as a matcher's and is none, as it came; `check_matchers` refuses it."""
 
     fault: str = ""
-    """What is wrong with a parameter's name, or with `poll`; `check_matchers` refuses it."""
+    """What is wrong with `poll`; `check_matchers` refuses it."""
+
+
+def query_limit(settings: SubscribingSettings) -> int:
+    """Return how many bytes the body of a QUERY may have."""
+    return min(settings.body_limit, MAX_QUERY_BODY)
+
+
+def size_limit(settings: SubscribingSettings) -> float:
+    """Return how many instructions the patterns of a request may have, compiled."""
+    return MAX_SIZE * _room(settings.matcher_limit)
 
 
 def read_parameters(
@@ -84,47 +115,71 @@ def read_parameters(
     string are dropped.
     """
     pairs = parse_form(query, strict=False) + _parse_body(body, settings)
-    matchers, fault = _read_matchers(pairs, settings)
-    poll, poll_fault = _read_poll(pairs)
+    matchers, unknown = _read_matchers(pairs, settings)
+    poll, fault = _read_poll(pairs) if settings.speaks_selectors else (None, "")
     return SubscribeRequest(
         matchers=matchers,
         cursor=_read_cursor(pairs, last_event_id, settings),
         speaks_current=any(not matcher.is_legacy for matcher in matchers),
         speaks_legacy=any(matcher.is_legacy for matcher in matchers),
         poll=poll,
-        token=first_value(pairs, "authorization") if settings.speaks_selectors else None,
-        fault=fault or poll_fault,
+        tokens=values_of(pairs, "authorization") if settings.speaks_selectors else (),
+        unknown=unknown,
+        fault=fault,
     )
 
 
 def check_matchers(request: SubscribeRequest, settings: SubscribingSettings) -> None:
     """Raise HubRefusal unless there are matchers, not too many, and each of them could name a topic."""
+    if request.unknown is not None:
+        raise _unknown_name(request.unknown)
     if request.fault:
         raise HubRefusal(400, request.fault)
     if not request.matchers:
         current = settings.speaks_current
         raise HubRefusal(400, 'missing "match" subscription parameter' if current else 'Missing "topic" parameter.')
     selectors = sum(matcher.is_legacy for matcher in request.matchers)
-    if len(request.matchers) - selectors > settings.matcher_limit:
+    # Where subscriptions are told of, each makes updates as it comes and goes, whatever its dialect.
+    counted = len(request.matchers) - (0 if settings.subscriptions else selectors)
+    if counted > settings.matcher_limit:
         raise HubRefusal(400, f"too many matchers (max {settings.matcher_limit})")
     if selectors > MAX_SELECTORS:
         raise HubRefusal(400, 'Too many "topic" parameters.')
     for matcher in request.matchers:
-        _check_value(matcher.value)
+        _check_value(matcher.value, is_told=settings.subscriptions)
+    _check_patterns(tuple(matcher for matcher in request.matchers if matcher.is_pattern), settings.matcher_limit)
 
 
-def _check_value(value: str) -> None:
+def _room(matcher_limit: int) -> float:
+    return max(1.0, matcher_limit / ORDINARY)
+
+
+def _check_patterns(patterns: tuple[Matcher, ...], limit: int) -> None:
+    """Raise HubRefusal for more patterns, of whatever dialect, than anybody should compile for one request."""
+    if len(patterns) > limit:
+        raise HubRefusal(400, f"too many matchers (max {limit})")
+    room = _room(limit)
+    size = sum(len(each.value.encode()) for each in patterns)
+    dynamic = sum((count_variables if each.is_legacy else count_dynamic)(each.value) for each in patterns)
+    if size > MAX_PATTERN_BYTES * room or dynamic > MAX_DYNAMIC * room:
+        raise HubRefusal(400, TOO_COMPLEX, reason=f"{size} bytes of patterns with {dynamic} dynamic parts")
+
+
+def _check_value(value: str, *, is_told: bool) -> None:
     if len(value.encode("utf-8", "surrogateescape")) > MAX_MATCHER_BYTES:
         raise HubRefusal(400, f"pattern too long (max {MAX_MATCHER_BYTES} bytes)")
     # Selectors too, though older hubs let them pass: with NUL they could name the topics of targets.
     if not is_plain_text(value):
         raise HubRefusal(400, "topic matcher values must be valid UTF-8 without control characters")
+    if is_told and value in {".", ".."}:
+        # URL parsers drop it from a subscription's topic, `.../VALUE/SUBSCRIBER`: watchers would never hear of it.
+        raise HubRefusal(400, f'"{value}": a topic matcher of this value is refused where subscriptions are told of')
 
 
 def _parse_body(body: bytes | None, settings: SubscribingSettings) -> Pairs:
     if body is None:
         return ()
-    if len(body) > settings.body_limit:
+    if len(body) > query_limit(settings):
         raise HubRefusal(413, "Request Entity Too Large")
     try:
         return parse_form(body, strict=True)
@@ -132,24 +187,28 @@ def _parse_body(body: bytes | None, settings: SubscribingSettings) -> Pairs:
         raise HubRefusal(400, "Bad Request", reason=str(error)) from error
 
 
-def _read_matchers(pairs: Pairs, settings: SubscribingSettings) -> tuple[tuple[Matcher, ...], str]:
-    """Return the matchers, and what is wrong with the first name in lexical order that is no matcher's."""
+def _unknown_name(name: str) -> HubRefusal:
+    text = "unknown topic matcher query parameter: "
+    hint = ' (use "match" or "match_urlpattern")' if name == "topic" else ""
+    answered, logged = quote_go(name[:MAX_NAME_ANSWERED]), quote_go(name[:MAX_NAME_LOGGED])
+    return HubRefusal(400, f"{text}{answered}{hint}", reason=f"{text}{logged}{hint}")
+
+
+def _read_matchers(pairs: Pairs, settings: SubscribingSettings) -> tuple[tuple[Matcher, ...], str | None]:
+    """Return the matchers, and the first name in lexical order that is no matcher's."""
     matchers: list[Matcher] = []
     for name, value in sorted(pairs, key=lambda pair: pair[0]):
         if name == "topic":
             if settings.speaks_selectors:
                 matchers.append(Matcher(MatcherKind.SELECTOR, value))
             else:
-                return (
-                    (),
-                    f'unknown topic matcher query parameter: {quote_go(name)} (use "match" or "match_urlpattern")',
-                )
+                return (), name
         elif settings.speaks_current and name[:5].lower() == "match":
             kind = _KINDS.get(name)
             if kind is None:
-                return (), f"unknown topic matcher query parameter: {quote_go(name)}"
+                return (), name
             matchers.append(Matcher(kind, value))
-    return tuple(matchers), ""
+    return tuple(matchers), None
 
 
 def _read_cursor(pairs: Pairs, header: bytes | None, settings: SubscribingSettings) -> str | None:

@@ -23,3 +23,8 @@ def target_topic(target: str) -> Topic:
 def is_target(topic: str) -> bool:
     """Say whether a topic stands for a target."""
     return topic.startswith(_NAMESPACE)
+
+
+def target_of(topic: str) -> str | None:
+    """Return the target that a topic stands for; None if it is a topic and nothing else."""
+    return topic.removeprefix(_NAMESPACE) if is_target(topic) else None

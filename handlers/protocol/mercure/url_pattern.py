@@ -11,19 +11,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 from typing import NamedTuple
 
 import ada_url
 from urlpattern import URLPattern
 
-from handlers.protocol.mercure.selector import LinearRegexp, RegexpError, quoted
+from handlers.protocol.mercure.selector import MAX_SIZE, LinearRegexp, RegexpError, quoted
 from handlers.protocol.mercure.text import slash_prefixes
 
-MAX_DYNAMIC = 256
-"""Names, wildcards and groups a pattern may have: so many cost the library a few milliseconds."""
+MAX_DYNAMIC = 32
+"""Names, wildcards and groups a pattern may have: so many cost the library less than a millisecond."""
 MAX_ORIGIN = 512
 """Characters of an anchor's origin; patterns for longer ones have no anchor."""
+
+_DYNAMIC = re.compile(r"[(*{]|:(?=[A-Za-z_$\x80-\U0010ffff])")
+parse_url = ada_url.URL
 
 _SPECIAL_SCHEMES = ("http", "https", "ws", "wss", "ftp", "file")
 _SCHEME_TEXT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.\-]*)?")
@@ -47,17 +51,24 @@ class CompiledPattern:
 
     None where protocol, hostname or port are not literal.
     """
+    size: int = 0
+    """Instructions of all expressions that were compiled for it."""
 
     def matches(self, topic: str) -> bool:
         """Say whether `topic` matches; what cannot be parsed as a URL does not."""
         url = _parse(topic, self.base)
-        return url is not None and all(_passes(test, component.of(url)) for component, test in self.tests)
+        return url is not None and all(_passes(test, url[component.place]) for component, test in self.tests)
+
+
+def count_dynamic(value: str) -> int:
+    """Count what could be a name, a wildcard, a group or a pair of braces, inside expressions too."""
+    return len(_DYNAMIC.findall(value))
 
 
 def compile_pattern(value: str, base: str) -> CompiledPattern:
     """Compile a pattern, or raise MatcherError. `base` is the hub's URL, or a made-up one with a path."""
-    text, groups, suffix = _take_groups(value)
-    if sum(map(text.count, "(*:{")) > MAX_DYNAMIC:
+    text, groups, suffix, size = _take_groups(value)
+    if count_dynamic(text) > MAX_DYNAMIC:
         raise MatcherError
     scheme: list[_Part] | None = None
     if "(" in text[:suffix]:
@@ -73,7 +84,8 @@ def compile_pattern(value: str, base: str) -> CompiledPattern:
     parts[_PROTOCOL] = protocol
     parts[_PATH] = [_escaped(part) for part in parts[_PATH]]
     tests = tuple((component, _test(found)) for component, found in parts.items() if found != [_ANYTHING])
-    return CompiledPattern(base, tests, _anchor(protocol, parts[_HOST], parts[_PORT], parts[_PATH]))
+    size += sum(test.size for _, test in tests if isinstance(test, LinearRegexp))
+    return CompiledPattern(base, tests, _anchor(protocol, parts[_HOST], parts[_PORT], parts[_PATH]), size)
 
 
 def topic_anchors(topic: str, base: str) -> tuple[str, ...]:
@@ -81,16 +93,17 @@ def topic_anchors(topic: str, base: str) -> tuple[str, ...]:
     url = _parse(topic, base)
     if url is None:
         return ()
-    origin = _origin(_PROTOCOL.of(url), url.hostname, url.port)
+    origin = _origin(*(url[component.place] for component in (_PROTOCOL, _HOST, _PORT)))
     if len(origin) > MAX_ORIGIN:
         return ()
-    return (origin, *(origin + prefix for prefix in slash_prefixes(url.pathname)))
+    return (origin, *(origin + prefix for prefix in slash_prefixes(url[_PATH.place])))
 
 
 class _Component(NamedTuple):
     """A component of URLs: how to read it, and what the pattern standard calls its options."""
 
     name: str
+    place: int
     delimiter: str = ""
     prefix: str = ""
     cut: tuple[int | None, int | None] = (None, None)
@@ -100,18 +113,18 @@ class _Component(NamedTuple):
         return text[slice(*self.cut)]
 
 
-_PROTOCOL = _Component("protocol", cut=(None, -1))
-_HOST = _Component("hostname", delimiter=".")
-_PORT = _Component("port")
-_PATH = _Component("pathname", delimiter="/", prefix="/")
+_PATH = _Component("pathname", 0, delimiter="/", prefix="/")
+_HOST = _Component("hostname", 1, delimiter=".")
+_PORT = _Component("port", 2)
+_PROTOCOL = _Component("protocol", 7, cut=(None, -1))
 _COMPONENTS = (
     _PATH,
     _HOST,
     _PORT,
-    _Component("search", cut=(1, None)),
-    _Component("hash", cut=(1, None)),
-    _Component("username"),
-    _Component("password"),
+    _Component("search", 3, cut=(1, None)),
+    _Component("hash", 4, cut=(1, None)),
+    _Component("username", 5),
+    _Component("password", 6),
 )
 
 
@@ -142,11 +155,15 @@ class _Part(NamedTuple):
 _ANYTHING = _Part("", ".*")
 
 
-def _parse(topic: str, base: str) -> ada_url.URL | None:
+# A topic is tried on one pattern after the other, and parsing it costs more than they do.
+@lru_cache(maxsize=2)
+def _parse(topic: str, base: str) -> tuple[str, ...] | None:
+    """Return the components at their places; None for what is no URL."""
     try:
-        return ada_url.URL(topic, base)
+        url = parse_url(topic, base)
     except ValueError:
         return None
+    return tuple(component.of(url) for component in (*_COMPONENTS, _PROTOCOL))
 
 
 def _passes(test: str | LinearRegexp, text: str) -> bool:
@@ -214,14 +231,15 @@ def _anchor(protocol: list[_Part], host: list[_Part], port: list[_Part], path: l
 # -- the text of a pattern ------------------------------------------------------------------------------------------
 
 
-def _take_groups(value: str) -> tuple[str, list[str], int]:
-    """Return `value` with a number in the place of each regular expression, these, and where its scheme ends.
+def _take_groups(value: str) -> tuple[str, list[str], int, int]:
+    """Return `value` with a number in the place of each regular expression, these, where its scheme ends, their size.
 
-    Each has been compiled by itself, so that none reaches out of the parentheses it will be put into.
+    Each has been compiled by itself, so that none reaches out of the parentheses it will be put into. That ends once
+    they are too large together.
     """
     text = ""
     groups: list[str] = []
-    depth = place = 0
+    depth = place = size = 0
     suffix: int | None = None
     while place < len(value):
         start, character = place, value[place]
@@ -230,14 +248,17 @@ def _take_groups(value: str) -> tuple[str, list[str], int]:
                 raise MatcherError
             place = _group_end(value, start)
             text += f"({len(groups)})"
-            groups.append(_checked(value[start + 1 : place - 1]))
+            groups.append(value[start + 1 : place - 1])
+            size += _size_of(groups[-1])
+            if size > MAX_SIZE:
+                raise MatcherError
             continue
         place += 2 if character == "\\" else 1
         depth = max(0, depth + (character == "{") - (character == "}"))
         if suffix is None and not depth and _ends_scheme(value, start):
             suffix = len(text)
         text += value[start:place]
-    return text, groups, suffix or 0
+    return text, groups, suffix or 0, size
 
 
 def _ends_scheme(value: str, place: int) -> bool:
@@ -263,15 +284,14 @@ def _group_end(value: str, start: int) -> int:
     raise MatcherError
 
 
-def _checked(expression: str) -> str:
+def _size_of(expression: str) -> int:
     # RE2 reads \Q as the beginning of literal text, which would go on behind the group.
     if not expression or not expression.isascii() or "\\Q" in expression.replace("\\\\", ""):
         raise MatcherError
     try:
-        LinearRegexp(expression)
+        return LinearRegexp(expression).size
     except RegexpError:
         raise MatcherError from None
-    return expression
 
 
 _TOKEN = re.compile(

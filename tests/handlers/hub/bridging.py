@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from handlers.broker import Broker
 from handlers.hub.bridge import Bridge
 from tests.handlers.hub.hub_room import HUB_PATH, HubRoom
@@ -25,4 +27,10 @@ def bridged(room: HubRoom, *, shows_private: bool = False, makes_private: bool =
 
 def is_idle(bridge: Bridge) -> bool:
     """Say whether nothing is kept of what was published."""
-    return not (bridge._own or bridge._storing or bridge._waiting)  # noqa: SLF001  # can't be seen outside
+    return not (bridge._owners or bridge._storing or bridge._waiting)  # noqa: SLF001  # can't be seen outside
+
+
+async def finished(done: asyncio.Future[None] | None) -> None:
+    """Wait for a publication; without a history it is done at once."""
+    if done is not None:
+        await done

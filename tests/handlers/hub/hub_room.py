@@ -26,7 +26,7 @@ from handlers.hub.subscriber import Subscriber
 from handlers.protocol.answers import AnswerForm
 from handlers.protocol.instruct import KeepAlive
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
-from handlers.protocol.mercure.matching import Matching
+from handlers.protocol.mercure.matching import CompiledMatcher, Matching
 from handlers.protocol.mercure.subscription import presence_update
 from handlers.protocol.mercure.update import ActiveSubscription, Presence, Update
 from handlers.protocol.names import EventId, SubscriberId, Topic
@@ -70,6 +70,23 @@ class CountingMatching(Matching):
     def matches(self, matcher: Matcher, topic: str) -> bool:
         self.asked.append((matcher, topic))
         return super().matches(matcher, topic)
+
+    def compile(self, matcher: Matcher) -> CompiledMatcher:
+        return CountingMatcher(super().compile(matcher), matcher, self.asked)
+
+
+class CountingMatcher(CompiledMatcher):
+    """Notes what it is asked beside what `CountingMatching` is."""
+
+    __slots__ = ("_asked", "_inner", "_matcher")
+
+    def __init__(self, inner: CompiledMatcher, matcher: Matcher, asked: list[tuple[Matcher, str]]) -> None:
+        super().__init__(matcher, None, inner.anchor)
+        self._inner, self._matcher, self._asked = inner, matcher, asked
+
+    def matches(self, topic: str) -> bool:
+        self._asked.append((self._matcher, topic))
+        return self._inner.matches(topic)
 
 
 class RecordingTransport(asyncio.Transport):
@@ -154,6 +171,7 @@ class HubRoom(Room):
         self.tells = tells
         if tells:
             self.audience.watcher = self.presence
+            self.hub.on_stored = self.presence.tell_rest
         self.hub.open()
         self._numbers = count(1)
 
@@ -216,7 +234,7 @@ class HubRoom(Room):
             form=form,
             headers=(NO_STORE,),
             timeout=seconds,
-            last_id=lambda: self.hub.last_id,
+            place=lambda: self.hub.place,
         )
         self.audience.join(session)
         if is_attached:

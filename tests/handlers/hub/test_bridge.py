@@ -11,7 +11,7 @@ from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat
 from handlers.protocol.mercure.target import target_topic
 from handlers.protocol.mercure.update import Update
 from handlers.protocol.names import Channel, ItemId, Topic
-from tests.handlers.hub.bridging import bridged, is_idle
+from tests.handlers.hub.bridging import bridged, finished, is_idle
 from tests.handlers.hub.hub_room import EVENT, HUB_PATH, HubRoom, RecordingTransport, exact, presence_of, update
 from tests.handlers.room import message_item, response_item, stream_item
 
@@ -114,8 +114,7 @@ async def test_an_item_becomes_an_update_and_reaches_both_sides_once(hub_room: H
         http_response=HttpResponseFormat(body=b"for polls"),
     )
     done = bridge.publish([item])
-    assert done is not None
-    await done
+    await finished(done)
     [found] = updates
     assert (found.topics, found.data, found.type, found.retry, found.private) == (("a",), "hello", "", 0, False)
     assert found.id.startswith("urn:uuid:")
@@ -131,8 +130,7 @@ async def test_events_within_an_item_are_an_update_each_with_their_types(hub_roo
     events = "event: t\nid: theirs\ndata: 1\nretry: 5", "event: mercure\ndata: 2\ndata: 3", "event: \x01\ndata: 4"
     content = "\n\n".join((": hi", *events, "")).encode()
     done = bridge.publish([stream_item("a", content)])
-    assert done is not None
-    await done
+    await finished(done)
     assert [(each.type, each.data, each.retry) for each in updates] == [("t", "1", 5), ("", "2\n3", 0), ("", "4", 0)]
     assert "theirs" not in {each.id for each in updates}
     assert hub_room.counters.publications == 1
@@ -144,8 +142,7 @@ async def test_items_become_what_the_operator_says(hub_room: HubRoom, makes_priv
     anybody, granted = listener(hub_room, "a"), listener(hub_room, "a", grants=("a",))
     bridge = bridged(hub_room, makes_private=makes_private)
     done = bridge.publish([stream_item("a", b"x")])
-    assert done is not None
-    await done
+    await finished(done)
     assert await client.chunk() == b"x"
     assert (len(anybody.written), len(granted.written)) == (1 - makes_private, 1)
 
@@ -206,26 +203,23 @@ async def test_an_item_with_an_id_that_was_seen_is_a_duplicate_on_both_sides(hub
     for _ in range(3):
         done = bridge.publish([item, item])
         if done is not None:
-            await done
+            await finished(done)
     done = bridge.publish([replace(item, id=ItemId("2"))])
-    assert done is not None
-    await done
+    await finished(done)
     assert len(updates) == 2
     assert [await client.chunk(), await client.chunk()] == [b"x", b"x"]
     assert client.pending() == b""
     assert (hub_room.counters.publications, hub_room.counters.publications_duplicate) == (2, 5)
     hub_room.clock.advance(60)
     done = bridge.publish([item])
-    assert done is not None
-    await done
+    await finished(done)
     assert len(updates) == 3
 
 
 async def test_items_without_an_id_are_never_duplicates(hub_room: HubRoom) -> None:
     bridge, updates = bridged(hub_room), followed(hub_room)
     done = bridge.publish([stream_item("a", b"x")] * 3)
-    assert done is not None
-    await done
+    await finished(done)
     assert len(updates) == len({each.id for each in updates}) == 3
     assert hub_room.counters.publications == 3
 
@@ -238,7 +232,6 @@ async def test_a_subscribers_websocket_and_a_held_one_get_their_own_forms(hub_ro
         channel=Channel("a"), http_stream=HttpStreamFormat(content=b"s"), ws_message=WsMessageFormat(content=b"w")
     )
     done = bridge.publish([item])
-    assert done is not None
-    await done
+    await finished(done)
     assert await held.heard() == "w"
     assert json.loads(await subscriber.heard())["data"] == "s"

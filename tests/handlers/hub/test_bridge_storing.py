@@ -14,9 +14,9 @@ from handlers.errors import StorageError
 from handlers.hub.bridge import Bridge
 from handlers.protocol.items import Item
 from handlers.protocol.names import ItemId
-from tests.handlers.hub.bridging import bridged, is_idle
+from tests.handlers.hub.bridging import bridged, finished, is_idle
 from tests.handlers.hub.held_engine import HeldEngine
-from tests.handlers.hub.hub_room import HubRoom, exact
+from tests.handlers.hub.hub_room import HubRoom, exact, update
 from tests.handlers.room import message_item, stream_item
 from tests.support.turns import settle
 
@@ -237,3 +237,20 @@ def publish(bridge: Bridge, items: list[Item]) -> Callable[[], bool]:
     """Publish, and return what says afterwards whether it has succeeded."""
     done = bridge.publish(items)
     return lambda: done is None or done.exception() is None
+
+
+async def test_updates_and_items_of_one_commit_have_the_same_order_on_both_sides(
+    held: HubRoom, engine: HeldEngine
+) -> None:
+    client, _ = await held.stream("a")
+    [(subscriber, _)] = held.crowd(1, exact("a"), chunked=False)
+    bridge = bridged(held)
+    held.hub.publish(update("a", data="first", event_id="u1"))
+    done = bridge.publish([stream_item("a", b"data: second\n\n")])
+    held.hub.publish(update("a", data="third", event_id="u2"))
+    await engine.commit()
+    await finished(done)
+    assert [event.split(b"data: ")[1] for event in subscriber.written] == [b"first\n\n", b"second\n\n", b"third\n\n"]
+    assert await client.chunk() == b"id: u1\ndata: first\n\n"
+    assert await client.chunk() == b"data: second\n\n"
+    assert await client.chunk() == b"id: u2\ndata: third\n\n"

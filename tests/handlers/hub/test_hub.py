@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from handlers.errors import StorageError
-from handlers.hub.hub import bare_event_id
+from handlers.hub.hub import UNHEALTHY_SECONDS, bare_event_id
 from handlers.protocol.mercure.headers import EARLIEST
 from handlers.protocol.mercure.update import ActiveSubscription, Update
 from handlers.protocol.names import SubscriberId
@@ -77,7 +77,7 @@ async def test_p23_nothing_is_delivered_before_it_is_stored_and_all_is_before_th
 
 
 async def test_the_hub_knows_where_its_order_ends(held: HubRoom, engine: HeldEngine) -> None:
-    assert (held.hub.last_seq, held.hub.last_id) == (0, EARLIEST)
+    assert (held.hub.last_seq, held.hub.last_id, held.hub.place) == (0, EARLIEST, EARLIEST)
     for number in "12":
         held.hub.publish(update("a", event_id=number))
     assert (held.hub.last_seq, held.hub.last_id) == (0, EARLIEST)
@@ -85,6 +85,7 @@ async def test_the_hub_knows_where_its_order_ends(held: HubRoom, engine: HeldEng
     assert (held.hub.last_seq, held.hub.last_id) == (1, "1")
     await engine.commit()
     assert (held.hub.last_seq, held.hub.last_id) == (2, "2")
+    assert held.hub.place == "#2"
 
 
 async def test_an_update_that_is_being_delivered_is_the_last_one_already(hub_room: HubRoom) -> None:
@@ -116,12 +117,14 @@ async def test_publications_are_counted_logged_and_told_to_the_follower_and_pres
     hub_room.crowd(2, exact("a"))
     followed: list[Update] = []
     hub_room.hub.follower = followed.append
-    with caplog.at_level("INFO", "holdfast.hub"):
+    with caplog.at_level("DEBUG", "holdfast.hub"):
         hub_room.hub.publish(update("a"))
         hub_room.hub.publish(presence_of(exact("a")))
     assert followed == [update("a")]
     assert hub_room.counters.mercure_updates == 1
-    assert caplog.messages[0] == "update id=1 topic=a receivers=2"
+    lines = [(each.levelname, each.getMessage().partition(" topic=")[2]) for each in caplog.records]
+    assert lines[0] == ("INFO", "a receivers=2")
+    assert [level for level, _ in lines] == ["INFO", "DEBUG"], "whoever may subscribe cannot fill the log"
 
 
 async def test_p28_what_cannot_be_stored_is_delivered_to_nobody_and_counted(held: HubRoom, engine: HeldEngine) -> None:
@@ -141,6 +144,33 @@ async def test_p28_what_cannot_be_stored_is_delivered_to_nobody_and_counted(held
     assert (await future).update.id == "3"
     assert transport.written == [EVENTS["3"]]
     assert [*health, held.hub.is_healthy] == [True, False, True]
+
+
+async def test_p28_a_failure_is_forgotten_in_time_for_somebody_has_to_try_again(
+    held: HubRoom, engine: HeldEngine
+) -> None:
+    for _ in range(2):
+        held.hub.publish(update("a"))
+        await engine.refuse()
+        held.clock.advance(UNHEALTHY_SECONDS - 0.1)
+        assert not held.hub.is_healthy
+    held.clock.advance(0.1)
+    assert held.hub.is_healthy
+
+
+async def test_that_storing_works_again_is_told_once_after_each_failure(held: HubRoom, engine: HeldEngine) -> None:
+    healed: list[bool] = []
+    held.hub.on_stored = lambda: healed.append(held.hub.is_healthy)
+    for expected in ([], [True], [True, True]):
+        for _ in range(2):
+            held.hub.publish(update("a"))
+            await engine.commit()
+        assert healed == expected
+        for _ in range(2):
+            held.hub.publish(update("a"))
+            await engine.refuse()
+        held.clock.advance(UNHEALTHY_SECONDS)  # it is told even if the failure is forgotten
+        assert healed == expected
 
 
 async def test_a_publisher_that_is_gone_does_not_count_as_a_failure(held: HubRoom, engine: HeldEngine) -> None:

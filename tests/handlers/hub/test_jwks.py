@@ -79,7 +79,7 @@ async def remote(issuer: Issuer, clock: ManualClock) -> AsyncIterator[RemoteKeyS
 
 
 async def kids(source: KeySource, kid: str | None = None, algorithm: str = "ES256") -> list[str | None]:
-    return [key.kid for key in await source.candidates(algorithm, kid)]
+    return [key.kid for key in (await source.candidates(algorithm, kid)).keys]
 
 
 async def status_of(source: KeySource, kid: str | None = None) -> int:
@@ -127,6 +127,26 @@ async def test_a28_unknown_kids_do_not_fetch_more_often_than_every_ten_seconds(
     assert await kids(remote, "second") == ["second"]
     assert await kids(remote, "made up") == ["first", "second"]
     assert issuer.asked == 2
+
+
+async def test_a28_whether_an_unknown_kid_is_anybodys_is_not_known_before_the_next_fetch(
+    issuer: Issuer, remote: RemoteKeySet, clock: ManualClock
+) -> None:
+    async def pause(kid: str | None) -> float:
+        return (await remote.candidates("ES256", kid)).retry_after
+
+    assert await pause("made up") == 0, "it is the fetch's answer that nobody has this key"
+    assert (await pause("first"), await pause(None)) == (0, 0)
+    clock.advance(4)
+    assert await pause("second") == RETRY_AFTER - 4
+    assert issuer.asked == 1
+
+    issuer.status = 500
+    clock.advance(RETRY_AFTER)
+    assert await pause("second") == RETRY_AFTER, "a fetch that failed says nothing"
+    issuer.status, issuer.text = 200, key_set(FIRST, SECOND)
+    clock.advance(RETRY_AFTER)
+    assert await pause("second") == 0
 
 
 async def test_a28_a_key_that_was_withdrawn_is_refused_after_five_minutes(

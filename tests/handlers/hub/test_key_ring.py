@@ -38,7 +38,7 @@ async def test_no_key_is_anothers() -> None:
 
     assert [source is not None for source in sources] == [True, False, False, False, True, True, False, False]
     assert keys.of_legacy(SUBSCRIBER) is None
-    assert len({id(key) for source in there for key in await source.candidates("HS256", None)}) == 4
+    assert len({id(key) for source in there for key in (await source.candidates("HS256", None)).keys}) == 4
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ async def test_a_key_set_stands_in_the_place_of_a_key(tmp_path: Path) -> None:
 
     assert isinstance(narrow, FileKeySet)
     assert isinstance(wide, FileKeySet)
-    assert not await narrow.candidates("ES256", None)
-    assert await narrow.candidates("EdDSA", None)
-    assert await wide.candidates("ES256", None)
+    assert not (await narrow.candidates("ES256", None)).keys
+    assert (await narrow.candidates("EdDSA", None)).keys
+    assert (await wide.candidates("ES256", None)).keys
 
 
 PEM_64 = base64.b64encode(public_pem(private_key("RS256")).encode()).decode()

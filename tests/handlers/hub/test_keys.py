@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from handlers.errors import InvalidSetting
-from handlers.hub.keys import SECRET_ALGORITHMS, SET_ALGORITHMS, OneKey, load_key, make_key
+from handlers.hub.keys import SECRET_ALGORITHMS, SET_ALGORITHMS, Candidates, OneKey, load_key, make_key
 from tests.handlers.hub.signing import (
     OTHER_SECRET,
     SECRET,
@@ -140,6 +140,6 @@ def test_a_key_shows_nothing_of_itself() -> None:
 async def test_the_one_key_is_for_its_algorithm_whatever_the_kid() -> None:
     key = make_key("HS256", SECRET.encode())
 
-    assert await OneKey(key).candidates("HS256", "any") == (key,)
-    assert await OneKey(key).candidates("HS256", None) == (key,)
-    assert await OneKey(key).candidates("HS384", None) == ()
+    assert await OneKey(key).candidates("HS256", "any") == Candidates((key,))
+    assert await OneKey(key).candidates("HS256", None) == Candidates((key,))
+    assert await OneKey(key).candidates("HS384", None) == Candidates(())

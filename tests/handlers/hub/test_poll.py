@@ -1,4 +1,4 @@
-"""A subscriber's long poll: one answer, with the first update or without any, and the event to come back with."""
+"""A subscriber's long poll: one answer, with the first update or without any, and the cursor to come back with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.http import Response
 from tests.support.turns import settle
 
 LATE = TimerWheel.RESOLUTION
-NEWS = {"last_event_id": "1", "updates": [{"id": "1", "data": "x"}]}
+NEWS = {"last_event_id": "#1", "updates": [{"id": "1", "data": "x"}]}
 
 
 async def answer(client: RawClient) -> object:
@@ -33,7 +33,7 @@ def said(response: Response) -> object:
 
 async def test_the_first_update_answers_it_and_the_connection_goes_on(hub_room: HubRoom) -> None:
     client, session = await hub_room.ask(exact("a"), kept=b"GET /next")
-    assert hub_room.audience.deliver(update("a")) == 1
+    hub_room.hub.publish(update("a"))
     assert hub_room.audience.deliver(update("a", event_id="2")) == 0
     assert await answer(client) == NEWS
     assert hub_room.door.taken == [(session.transport, b"GET /next", False)]
@@ -50,14 +50,14 @@ async def test_two_updates_of_one_batch_answer_it_once(hub_room: HubRoom) -> Non
     assert await client.read_until(b"end") == b"end"
 
 
-async def test_without_an_update_it_is_answered_in_time_with_the_hubs_last_event(hub_room: HubRoom) -> None:
+async def test_without_an_update_it_is_answered_in_time_with_how_far_the_hub_has_come(hub_room: HubRoom) -> None:
     client, session = await hub_room.ask(exact("a"), seconds=25)
     hub_room.clock.advance(24.9)
     hub_room.hub.publish(update("b", event_id="elsewhere"))
     await settle()
     assert client.pending() == b""
     hub_room.clock.advance(0.1 + LATE)
-    assert await answer(client) == {"last_event_id": "elsewhere", "updates": []}
+    assert await answer(client) == {"last_event_id": "#1", "updates": []}
     assert hub_room.door.taken == [(session.transport, b"", False)]
     assert hub_room.is_empty()
 
@@ -66,6 +66,13 @@ async def test_where_there_never_was_an_event_it_is_to_come_back_with_earliest(h
     client, _ = await hub_room.ask(exact("a"), seconds=1)
     hub_room.clock.advance(1 + LATE)
     assert await answer(client) == {"last_event_id": "earliest", "updates": []}
+
+
+async def test_the_cursor_is_no_id_of_an_update_that_its_client_may_not_read(hub_room: HubRoom) -> None:
+    client, _ = await hub_room.ask(exact("a"), seconds=1)
+    hub_room.hub.publish(update("a", event_id="secret", is_private=True))
+    hub_room.clock.advance(1 + LATE)
+    assert await answer(client) == {"last_event_id": "#1", "updates": []}
 
 
 async def test_e14_drained_it_is_answered_early_and_closed(hub_room: HubRoom) -> None:
@@ -80,7 +87,7 @@ async def test_e14_drained_it_is_answered_early_and_closed(hub_room: HubRoom) ->
 
 async def test_an_http_1_0_client_is_answered_and_closed(hub_room: HubRoom) -> None:
     client, _ = await hub_room.ask(exact("a"), form=AnswerForm(version=b"1.0", reusable=False, method=b"GET"))
-    hub_room.audience.deliver(update("a"))
+    hub_room.hub.publish(update("a"))
     assert await answer(client) == NEWS
     assert await client.until_closed() == b""
 
@@ -101,7 +108,8 @@ async def test_one_that_is_gone_is_neither_answered_nor_given_back(hub_room: Hub
 async def test_a_door_at_fault_costs_one_client_its_connection(hub_room: HubRoom, fault: Exception) -> None:
     (_, faulty), (client, _) = [await hub_room.ask(exact("a")) for _ in range(2)]
     hub_room.door.fault = fault
-    assert hub_room.audience.deliver(update("a")) == 2
+    hub_room.hub.publish(update("a"))
+    assert hub_room.counters.deliveries == 2
     assert await answer(client) == NEWS
     assert faulty.transport.is_closing()
     assert hub_room.is_empty()
@@ -117,16 +125,16 @@ async def test_l03_one_that_watches_is_told_of_itself_although_it_comes_before_i
     assert isinstance(told, dict)
     documents = [json.loads(each["data"]) for each in told["updates"]]
     assert [(each["match"], each["active"]) for each in documents] == [(each.value, True) for each in watched]
-    assert told["last_event_id"] == told["updates"][-1]["id"]
+    assert told["last_event_id"] == "#2"
     assert telling.door.taken == [(session.transport, b"GET /next", False)]
     assert telling.is_empty()
     assert session.tick == NOWHERE
 
 
 def test_updates_from_the_history_are_answered_all_at_once() -> None:
-    found = poll_answer((update("a"), update("a", event_id="2", kind="t")), EventId("2"), ((b"X-Own", b"yes"),))
+    found = poll_answer((update("a"), update("a", event_id="2", kind="t")), EventId("#2"), ((b"X-Own", b"yes"),))
     assert found.headers == ((b"Content-Type", b"application/json"), (b"X-Own", b"yes"))
     assert json.loads(found.body) == {
-        "last_event_id": "2",
+        "last_event_id": "#2",
         "updates": [{"id": "1", "data": "x"}, {"id": "2", "type": "t", "data": "x"}],
     }

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
 
 from handlers.hub.presence import PresenceTeller
-from handlers.protocol.mercure.update import ActiveSubscription, Presence, Update
+from handlers.protocol.mercure.update import ActiveSubscription, Presence, StoredUpdate, Update
 from handlers.protocol.names import SubscriberId
 from tests.handlers.hub.held_engine import HeldEngine, opened_at
 from tests.handlers.hub.hub_room import HUB_PATH, HubRoom, exact, pattern, selector, update
@@ -108,9 +113,110 @@ async def test_those_who_were_here_when_the_process_died_are_told_to_be_gone() -
     )
     engine = HeldEngine(opened=opened_at(7, "last", *left))
     published: list[Update] = []
-    teller = PresenceTeller(hub_path=HUB_PATH, publish=published.append)
+
+    def publish(update: Update) -> asyncio.Future[StoredUpdate]:
+        published.append(update)
+        return asyncio.get_running_loop().create_future()
+
+    teller = PresenceTeller(hub_path=HUB_PATH, publish=publish)
     async with HubRoom(engine=engine) as room:
         teller.bury(room.hub.open())
         await settle()
     assert [each.presence for each in published] == [Presence(subscription=each, active=False) for each in left]
     assert all(each.private and each.id == "" for each in published)
+
+
+# -- what could not be stored ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine() -> HeldEngine:
+    return HeldEngine()
+
+
+@pytest_asyncio.fixture
+async def failing(engine: HeldEngine) -> AsyncIterator[HubRoom]:
+    """A room that tells of subscriptions, and whose updates are stored when the test says so."""
+    async with HubRoom(engine=engine, tells=True) as room:
+        yield room
+
+
+def taken(engine: HeldEngine) -> list[tuple[str, bool]]:
+    """Return what was given to the engine since this was asked last: of each subscription, whether it is there."""
+    found = [each.presence for each in engine.appended]
+    engine.appended.clear()
+    return [(each.subscription.matcher.value, each.active) for each in found if each is not None]
+
+
+async def stores_again(room: HubRoom, engine: HeldEngine) -> None:
+    """Store whatever there is, and something on no subscription."""
+    room.hub.publish(update("a"))
+    await engine.commit()
+
+
+async def test_what_could_not_be_stored_is_told_once_when_something_was_stored_again(
+    failing: HubRoom, engine: HeldEngine
+) -> None:
+    failing.crowd(1, exact("a"), exact("b"))
+    await engine.refuse()
+    assert taken(engine) == [("a", True), ("b", True)]
+    await stores_again(failing, engine)
+    assert taken(engine) == [("a", True), ("b", True)]
+    await engine.commit()
+    for _ in range(2):
+        failing.hub.publish(update("a"))
+        await engine.refuse()
+        await stores_again(failing, engine)
+    assert taken(engine) == []
+
+
+async def test_what_fails_once_more_is_told_once_more(failing: HubRoom, engine: HeldEngine) -> None:
+    failing.crowd(1, exact("a"))
+    for _ in range(3):
+        await engine.refuse()
+        assert taken(engine) == [("a", True)]
+        await stores_again(failing, engine)
+    await engine.commit()
+    assert taken(engine) == [("a", True)]
+
+
+async def test_of_a_subscription_only_what_is_true_now_is_told_late(failing: HubRoom, engine: HeldEngine) -> None:
+    [(_, leaving)] = failing.crowd(1, exact("a"))
+    failing.crowd(1, exact("b"))
+    await engine.refuse()
+    leaving.leave()
+    await engine.refuse()
+    taken(engine)
+    await stores_again(failing, engine)
+    assert taken(engine) == [("b", True), ("a", False)]
+
+
+async def test_what_failed_is_not_told_late_when_something_newer_was_told(failing: HubRoom, engine: HeldEngine) -> None:
+    [(_, leaving)] = failing.crowd(1, exact("a"))
+    await engine.refuse()
+    leaving.leave()
+    taken(engine)
+    await stores_again(failing, engine)
+    assert taken(engine) == []
+
+
+@pytest.mark.parametrize("is_newer_stored", [True, False])
+async def test_a_failure_that_comes_back_after_something_newer_was_sent_is_of_no_interest(
+    failing: HubRoom, engine: HeldEngine, is_newer_stored: bool
+) -> None:
+    [(_, leaving)] = failing.crowd(1, exact("a"))
+    leaving.leave()
+    assert taken(engine) == [("a", True), ("a", False)]
+    await engine.refuse(1)
+    if is_newer_stored:
+        await engine.commit()
+        assert taken(engine) == []
+    else:
+        await engine.refuse()
+        await stores_again(failing, engine)
+        assert taken(engine) == [("a", False)]
+        await engine.commit()
+    failing.hub.publish(update("a"))
+    await engine.refuse()
+    await stores_again(failing, engine)
+    assert taken(engine) == []

@@ -75,6 +75,14 @@ def test_keys_that_cannot_be_fetched_are_nobodys_fault_in_any_dialect(settings: 
     assert Refuser(settings, Counters()).answer(error, label="GET /", metadata_url=METADATA).status == 503
 
 
+def test_a_client_that_may_come_again_is_told_when() -> None:
+    error = HubRefusal(503, "Service Unavailable", retry_after=7)
+    answer = Refuser(PLAIN, Counters()).answer(error, label="GET /", metadata_url=METADATA)
+    assert header_values(answer.headers, b"retry-after") == (b"7",)
+    other = Refuser(PLAIN, Counters()).answer(HubRefusal(503, ""), label="GET /", metadata_url=METADATA)
+    assert header_values(other.headers, b"retry-after") == ()
+
+
 def test_the_log_has_the_precise_reason_under_the_id_that_the_client_gets(caplog: pytest.LogCaptureFixture) -> None:
     refuser = Refuser(PLAIN, Counters())
     ids = set()

@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.hub.stream import HubStream
-from handlers.hub.topic_index import HubSession, SubscriberRow, TopicIndex, gather, is_exact
+from handlers.hub.topic_index import HubSession, SubscriberRow, TopicIndex, gather
+from handlers.protocol.mercure import matching as module
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
+from handlers.protocol.mercure.matching import Matching
+from handlers.protocol.mercure.selector import CompiledSelector, parse_selector
 from handlers.protocol.names import Topic
-from tests.handlers.hub.hub_room import CountingMatching, HubRoom, exact, pattern, selector
+from tests.handlers.hub.hub_room import BASE, CountingMatching, HubRoom, exact, pattern, selector
 
 TOPICS = (
     "a",
@@ -131,23 +134,43 @@ async def test_unanchored_are_the_patterns_that_every_topic_is_tried_on(hub_room
     index = TopicIndex(CountingMatching(), MatcherKind.URLPATTERN)
     for matcher in MATCHERS[MatcherKind.URLPATTERN]:
         index.add(matcher, session)
-    assert {pattern("*://*/books/1")} <= index.unanchored
-    assert not {exact("a"), exact("*"), pattern("*"), pattern("https://example.com/books/:id")} & index.unanchored
+    others = (pattern("https://*/books/:id"), pattern("*://*/books/1"))
+    assert index.unanchored == len(others)
 
 
-@pytest.mark.parametrize(
-    ("matcher", "expected"),
-    [
-        (exact("a"), True),
-        (exact("{a}"), True),
-        (selector("a"), True),
-        (selector("{a}"), False),
-        (selector("{"), False),
-        (pattern("a"), False),
-    ],
-)
-def test_exact_is_what_only_equality_satisfies(matcher: Matcher, expected: bool) -> None:
-    assert is_exact(matcher) is expected
+async def test_growth_counts_what_is_new_in_each_place(hub_room: HubRoom) -> None:
+    [session] = streams(hub_room, 1)
+    index = TopicIndex(CountingMatching(), MatcherKind.SELECTOR)
+    for value in ("{a}", "/b/{c}", "/b/{d}", "/e/{f}", "/b/g", "*"):
+        index.add(selector(value), session)
+    comers = map(selector, ("{a}", "{z}", "{z}", "/b/{c}", "/b/{y}", "/b/{x}", "/e/{f}", "/w/{v}", "/b/u", "*"))
+    assert index.growth(comers) == {None: (1, 1), "/b/": (2, 2), "/w/": (0, 1)}
+
+
+async def test_a_pattern_is_compiled_once_and_kept_while_somebody_sits_on_it(
+    hub_room: HubRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = list[str]()
+
+    def compiling(value: str) -> CompiledSelector | None:
+        compiled.append(value)
+        return parse_selector(value)
+
+    monkeypatch.setattr(module, "parse_selector", compiling)
+    index, sessions = TopicIndex(Matching(BASE, 1), MatcherKind.SELECTOR), streams(hub_room, 3)
+    values = [f"https://e.com/{{a}}/{number}" for number in range(50)]
+    for session in sessions:
+        for value in values:
+            index.add(selector(value), session)
+    for number in range(20):
+        assert found(index, f"https://e.com/{number}/7") == set(sessions)
+    assert compiled == values
+    for session in sessions:
+        for value in values:
+            index.discard(selector(value), session)
+    assert compiled == values
+    index.add(selector(values[0]), sessions[0])
+    assert compiled == [*values, values[0]], "nobody kept it"
 
 
 async def test_a_walk_stays_as_it_was_while_the_row_changes(hub_room: HubRoom) -> None:

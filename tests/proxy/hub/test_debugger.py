@@ -14,7 +14,7 @@ from proxy.app import App
 from tests.handlers.hub.signing import private_key, public_pem
 from tests.support.clock import WALL_START
 from tests.support.http import Response
-from tests.support.hub_site import HOST, HUB, ISSUER, MIXED, STRICT, ask, hub, post, status_of, subscribed
+from tests.support.hub_site import HOST, HUB, ISSUER, MIXED, STRICT, ask, hub, post, publisher, status_of, subscribed
 
 DEBUG = f"{HUB}/debug/"
 TOKEN = "a.b.c"  # what the playground sets as a cookie need not be a good one
@@ -149,10 +149,11 @@ async def test_o10_a_playground_whose_key_is_public_cannot_make_tokens() -> None
         assert (found.status, found.body) == (404, b"404 page not found\n")
 
 
-async def test_o10_a_playground_with_keys_of_its_own_does_not_take_the_development_key() -> None:
+async def test_o10_a_playground_with_keys_of_its_own_gives_no_tokens_nor_takes_the_development_key() -> None:
     async with hub("mercure.playground=true", *STRICT) as app:
-        token = (await asked(app, f"{DEBUG}playground-token")).body.decode()
-        assert (await post(app.proxy_addresses[0], "topic=a", token=token)).status == 200
+        found = await asked(app, f"{DEBUG}playground-token")
+        assert (found.status, found.body) == (404, b"404 page not found\n")
+        assert (await post(app.proxy_addresses[0], "topic=a", token=publisher())).status == 200
         old = jwt.encode({"mercure": {"publish": ["*"]}}, DEVELOPMENT_KEY)
         assert (await post(app.proxy_addresses[0], "topic=a", token=old)).status == 401
 

@@ -10,11 +10,11 @@ import pytest
 from handlers.engines.embedded import EmbeddedEngine
 from handlers.engines.engine import Limits
 from handlers.errors import HubRefusal, StorageError
-from handlers.hub.selecting import Selector
 from handlers.hub.settings import UnknownCursor
+from handlers.hub.sieve import Sieve
 from handlers.protocol.mercure.update import Update
 from proxy.hub.history import PAGE, History, Reading, Start
-from tests.handlers.hub.hub_room import HUB_PATH, HubRoom, exact, pattern, update
+from tests.handlers.hub.hub_room import HUB_PATH, HubRoom, exact, pattern, presence_of, update
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ async def room(tmp_path: Path) -> AsyncGenerator[HubRoom]:
 
 
 def history(room: HubRoom, on_unknown: UnknownCursor = "none") -> History:
-    selector = Selector(matching=room.matching, hub_path=HUB_PATH)
-    return History(hub=room.hub, selector=selector, counters=room.counters, on_unknown=on_unknown)
+    sieve = Sieve(matching=room.matching, hub_path=HUB_PATH)
+    return History(hub=room.hub, sieve=sieve, counters=room.counters, on_unknown=on_unknown)
 
 
 async def published(room: HubRoom, count: int, topic: str = "a", *, is_private: bool = False) -> None:
@@ -56,6 +56,9 @@ def ids(page: tuple[Update, ...]) -> list[int]:
         pytest.param("earliest", "earliest", 0, id="H02"),
         pytest.param("2", "2", 2, id="H01"),
         pytest.param("3", "3", 3, id="the last"),
+        pytest.param("#2", "#2", 2, id="of a poll"),
+        pytest.param("#3", "#3", 3, id="of a poll, the last"),
+        pytest.param("#4", "earliest", None, id="of a poll, beyond the end"),
         pytest.param("x", "earliest", None, id="H03"),
         pytest.param("\ud800", "earliest", None, id="H03 of no encoding"),
     ],
@@ -134,9 +137,34 @@ async def test_what_is_published_while_it_comes_close_is_read_too(room: HubRoom)
     assert (seen, found.left) == (2 * PAGE, 1)
 
 
-async def test_a_short_history_is_close_at_once(room: HubRoom) -> None:
+async def test_a_short_history_is_read_before_the_subscriber_joins(room: HubRoom) -> None:
+    """How little a page of updates is, only reading it tells."""
     await published(room, PAGE)
-    assert [page async for page in reading(room).until_close()] == []
+    assert [len(page) async for page in reading(room).until_close()] == [PAGE]
+
+
+async def test_behind_a_small_page_what_is_left_is_little(room: HubRoom) -> None:
+    await published(room, 2 * PAGE)
+    found = reading(room)
+    assert [len(page) async for page in found.until_close()] == [PAGE]
+    assert found.left == PAGE
+
+
+async def test_behind_a_large_page_nobody_joins(room: HubRoom) -> None:
+    for number in range(3):
+        await room.hub.publish(update("a", event_id=f"large {number}", data="x" * 1_000_000))
+    found = reading(room)
+    assert [len(page) async for page in found.until_close()] == [1, 1, 1]
+    assert found.left == 0
+
+
+async def test_updates_about_subscriptions_are_read_only_by_who_may_see_them(room: HubRoom) -> None:
+    await published(room, 1)
+    await room.hub.publish(presence_of(exact("a"), active=True))
+    await published(room, 1)
+    assert len(await reading(room).page(room.hub.last_seq)) == 2
+    everything = history(room).reading(room.subscriber([exact("*")], [exact("*")]), 0)
+    assert len(await everything.page(room.hub.last_seq)) == 3
 
 
 async def test_pages_without_anything_for_the_subscriber_are_empty_and_go_on(room: HubRoom) -> None:
@@ -158,13 +186,24 @@ async def test_h13_grants_and_matchers_select(room: HubRoom) -> None:
     assert ids(await everything.page(4)) == [2, 3, 4]
 
 
-async def test_h17_what_was_trimmed_meanwhile_is_left_out_and_nothing_else(room: HubRoom) -> None:
+async def test_h17_a_reader_that_the_trimming_has_overtaken_is_not_given_a_gap(room: HubRoom) -> None:
+    """It is cut, and comes back with a cursor that is unknown, by which it is told of the loss."""
     await published(room, 4 * PAGE)
     found = reading(room)
     assert ids(await found.page(room.hub.last_seq))[-1] == PAGE
-    await published(room, 2 * PAGE + 100)
+    await published(room, PAGE)
+    assert ids(await found.page(room.hub.last_seq))[-1] == 2 * PAGE
+    await published(room, PAGE + 1)
+    with pytest.raises(StorageError, match="trimmed past this reader"):
+        await found.page(room.hub.last_seq)
+    assert found.position == 2 * PAGE
+
+
+async def test_h17_earliest_begins_with_whatever_is_left(room: HubRoom) -> None:
+    await published(room, 4 * PAGE + 100)
+    found = reading(room)
     rest = [each async for page in found.rest(room.hub.last_seq) for each in ids(page)]
-    assert rest == list(range(2 * PAGE + 101, 6 * PAGE + 101))
+    assert rest == list(range(101, 4 * PAGE + 101))
 
 
 async def test_a_mark_of_which_nothing_is_kept_is_reached_all_the_same(room: HubRoom) -> None:

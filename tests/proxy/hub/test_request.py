@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from handlers.protocol.mercure.subscribing import MAX_QUERY_BODY
 from proxy.app import App
 from tests.proxy.in_process import advance, client_of
 from tests.support.client import RawClient, encode_request
@@ -61,6 +62,20 @@ async def test_s07_p13_a_body_may_be_as_long_as_the_limit(app: App, size: int) -
         assert query.values(b"connection") == published.values(b"connection") == (b"close",)
     else:
         assert (query.status, published.status) == (400, 200)
+
+
+async def test_s07_a_query_has_a_limit_of_its_own_as_it_is_read_before_its_token() -> None:
+    async with hub(*STRICT) as app, await client_of(app) as client:
+        headers = [QUERY, ("Content-Length", str(MAX_QUERY_BODY + 1)), ("Expect", "100-continue")]
+        await client.send(encode_request(HUB, method="QUERY", host=HOST, headers=headers))
+        found = await client.response()
+        assert (found.status, found.body) == TOO_LARGE
+        for size, status in ((MAX_QUERY_BODY, 401), (MAX_QUERY_BODY + 1, 413)):
+            body = b"foo=" + b"a" * (size - 4)
+            found = await ask(app.proxy_addresses[0], method="QUERY", headers=[QUERY], body=body)
+            assert found.status == status
+        body = b"topic=a&data=" + b"a" * MAX_QUERY_BODY
+        assert (await post(app.proxy_addresses[0], body, token=publisher())).status == 200
 
 
 async def test_s07_a_body_that_is_announced_too_long_is_not_waited_for(client: RawClient) -> None:

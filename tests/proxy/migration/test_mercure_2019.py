@@ -47,6 +47,15 @@ def test_o12_a_variable_comes_to_a_setting(environ: dict[str, str], settings: di
     assert (found.warnings, found.fallbacks) == ((), ())
 
 
+@pytest.mark.parametrize(("value", "origins"), [("*", []), ("https://a *,https://*.b", ["https://a"])])
+def test_o12_an_origin_with_a_star_may_not_publish_as_it_could_not_then(value: str, origins: list[str]) -> None:
+    found = translate_2019({"PUBLISH_ALLOWED_ORIGINS": value})
+    assert [(each.name, each.value) for each in found.assignments] == [("mercure.publish_origins", origins)]
+    (warning,) = found.warnings
+    assert warning.startswith("PUBLISH_ALLOWED_ORIGINS: what has a * in it")
+    assert translate_2019({"CORS_ALLOWED_ORIGINS": "*"}).assignments[0].value == ["*"]
+
+
 @pytest.mark.parametrize(
     "name",
     [

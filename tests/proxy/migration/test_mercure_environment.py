@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ ISSUER = {"id": "https://issuer.example", **LEGACY}
 TRUSTED = {"MERCURE_TRUSTED_ISSUERS": "https://issuer.example"}
 
 
-def values(environ: dict[str, str], protocols: tuple[str, ...] = BOTH) -> dict[str, object]:
+def values(environ: dict[str, str], protocols: tuple[str, ...] | None = BOTH) -> dict[str, object]:
     found = mercure_assignments(environ, protocols)
     assert found.fallbacks == ()
     return {each.name.removeprefix("mercure."): each.value for each in found.assignments}
@@ -36,6 +38,14 @@ def values(environ: dict[str, str], protocols: tuple[str, ...] = BOTH) -> dict[s
         (KEYS | TRUSTED, BOTH, LEGACY | {"issuers": [ISSUER]}),
         (KEYS | TRUSTED, ("1.0",), {"issuers": [ISSUER]}),
         (KEYS | TRUSTED, ("8",), LEGACY),
+        (KEYS | TRUSTED, None, {"issuers": [ISSUER], "protocols": ["1.0"]}),
+        (KEYS | {"MERCURE_TRUSTED_ISSUERS": ""}, None, LEGACY),
+        (
+            KEYS | TRUSTED | {"MERCURE_EXTRA_DIRECTIVES": "protocol_version_compatibility 7"},
+            None,
+            LEGACY | {"issuers": [ISSUER], "protocols": ["1.0", "8", "7"]},
+        ),
+        (KEYS, None, LEGACY),
         (KEYS, ("1.0",), {"issuers": [ISSUER | {"id": "https://localhost"}]}),
         ({"MERCURE_TRANSPORT_URL": "bolt:///a.db?size=7"}, BOTH, {"history": "/a.holdfast.db", "history_size": "7"}),
         ({"MERCURE_TRANSPORT_URL": "null://"}, BOTH, {"history": ""}),
@@ -58,7 +68,7 @@ def values(environ: dict[str, str], protocols: tuple[str, ...] = BOTH) -> dict[s
     ],
 )
 def test_a_variable_comes_to_a_setting(
-    environ: dict[str, str], protocols: tuple[str, ...], settings: dict[str, object]
+    environ: dict[str, str], protocols: tuple[str, ...] | None, settings: dict[str, object]
 ) -> None:
     assert values(environ, protocols) == settings
 
@@ -71,6 +81,16 @@ def test_a_variable_comes_to_a_setting(
         (KEYS | {"GLOBAL_OPTIONS": "debug"}, BOTH, "GLOBAL_OPTIONS: is Caddy's; it is not read"),
         (TRUSTED, BOTH, "MERCURE_TRUSTED_ISSUERS: there is no MERCURE_PUBLISHER_JWT_KEY and no MERCURE_SUBSCRIBER"),
         (KEYS | TRUSTED, ("8",), "MERCURE_TRUSTED_ISSUERS: is for protocol 1.0, which mercure.protocols does not list"),
+        (
+            KEYS | TRUSTED,
+            BOTH,
+            "MERCURE_TRUSTED_ISSUERS: its keys verify tokens from before 1.0 too, which need no issuer, audience or",
+        ),
+        (
+            KEYS | TRUSTED | {"MERCURE_EXTRA_DIRECTIVES": "protocol_version_compatibility 7"},
+            None,
+            "MERCURE_TRUSTED_ISSUERS: its keys verify tokens from before 1.0 too",
+        ),
         (KEYS, ("1.0",), "MERCURE_TRUSTED_ISSUERS: is not set; the issuer of 1.0 tokens is https://localhost"),
         ({"MERCURE_EXTRA_DIRECTIVES": "dispatch_timeout 1s"}, BOTH, "MERCURE_EXTRA_DIRECTIVES, line 1: dispatch_timeo"),
         (
@@ -81,7 +101,7 @@ def test_a_variable_comes_to_a_setting(
     ],
 )
 def test_what_is_not_obeyed_is_named_in_a_warning(
-    environ: dict[str, str], protocols: tuple[str, ...], warning: str
+    environ: dict[str, str], protocols: tuple[str, ...] | None, warning: str
 ) -> None:
     (found,) = mercure_assignments(environ, protocols).warnings
     assert found.startswith(warning)
@@ -125,6 +145,26 @@ def test_a_server_name_is_where_to_listen_if_it_names_a_port(
     found = mercure_assignments(KEYS | {"SERVER_NAME": name}, BOTH)
     assert [each.value for each in found.fallbacks if each.name == "proxy.listen"] == ([listen] if listen else [])
     assert [each.startswith("SERVER_NAME: ") for each in found.warnings] == [True] * warnings
+
+
+@pytest.mark.parametrize(
+    ("environ", "text", "protocols"),
+    [
+        ({}, "", ("1.0",)),
+        ({"HOLDFAST_MERCURE_PROTOCOLS": "1.0,8"}, "", ("1.0", "8")),
+        ({}, '[mercure]\nprotocols = ["1.0", "8"]\n', ("1.0", "8")),
+        ({"HOLDFAST_MERCURE_PROTOCOLS": "1.0"}, '[mercure]\nprotocols = ["1.0", "8"]\n', ("1.0",)),
+    ],
+)
+def test_a_trusted_issuers_key_verifies_older_tokens_only_where_they_are_asked_for(
+    environ: dict[str, str], text: str, protocols: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "holdfast.toml").write_text(text)
+    found = load_settings(environ=KEYS | TRUSTED | environ, file=tmp_path / "holdfast.toml")
+    assert found.hub.protocols == protocols
+    assert [issuer.publisher_key for issuer in found.hub.issuers] == ["p"]
+    assert found.hub.publisher_key == ("p" if "8" in protocols else "")
+    assert len(found.warnings) == ("8" in protocols)
 
 
 def test_a_variable_of_2019_stands_behind_one_of_the_image() -> None:

@@ -45,6 +45,13 @@ def test_p11_s25_a_malformed_pair_spoils_a_body_and_is_dropped_from_a_query(pair
         parse_form(data, strict=True)
 
 
+def test_of_a_malformed_pair_the_beginning_of_its_name_is_told() -> None:
+    name = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.a.b"
+    with pytest.raises(ValueError, match="malformed pair") as caught:
+        parse_form(name.encode() + b";", strict=True)
+    assert str(caught.value) == f"malformed pair in a form: {name[:20].encode()!r}", "it may be a token"
+
+
 def test_a_body_has_a_bounded_number_of_pairs() -> None:
     most = b"&".join([b"a"] * MAX_PAIRS)
     assert len(parse_form(most, strict=True)) == MAX_PAIRS

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from handlers.protocol.mercure import matching as module
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
-from handlers.protocol.mercure.matching import LONGEST_REMEMBERED, Matching
+from handlers.protocol.mercure.matching import LONGEST_KEY, LONGEST_REMEMBERED, MOST_COMPILED, Matching
 from handlers.protocol.mercure.url_pattern import CompiledPattern, MatcherError, compile_pattern
 
 BASE = "https://hub.example/.well-known/mercure"
@@ -117,7 +117,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
 
 @pytest.mark.parametrize(
     ("size", "patterns"),
-    [(100, 10), (19, 1), (10, 1), (1, 1)],
+    [(100, 10), (19, 1), (10, 1), (1, 1), (100 * MOST_COMPILED, MOST_COMPILED)],
 )
 def test_a_tenth_of_the_cache_is_for_compiled_patterns_and_at_least_one(
     counted: Counted, size: int, patterns: int
@@ -168,6 +168,44 @@ def test_outcomes_for_long_topics_are_not_kept(counted: Counted) -> None:
     matching.check(Matcher(URLPATTERN, "/b/:id"))
     matching.matches(matcher, "/a/" + "1" * LONGEST_REMEMBERED)
     assert counted.compiled == ["/a/:id", "/b/:id", "/a/:id"]
+
+
+def test_outcomes_of_long_matchers_are_not_kept(counted: Counted) -> None:
+    for length, compilations in ((LONGEST_KEY, 2), (LONGEST_KEY + 1, 3)):
+        counted.compiled.clear()
+        matching, matcher = fresh(10), Matcher(URLPATTERN, "/a/:id/".ljust(length, "x"))
+        for other in (matcher, Matcher(URLPATTERN, "/b/:id"), matcher):
+            matching.matches(other, "/a/1/2")
+        assert len(counted.compiled) == compilations
+
+
+@pytest.mark.parametrize("size", [0, 1, 100])
+def test_a_held_pattern_is_compiled_once_whatever_others_ask_for(counted: Counted, size: int) -> None:
+    matching, matcher = fresh(size), Matcher(URLPATTERN, "/a/:id")
+    held = matching.compile(matcher)
+    for number in range(200):
+        matching.matches(Matcher(URLPATTERN, f"/{number}/:id"), "/x")
+    assert matching.compile(matcher) is held
+    assert held.anchor == matching.anchor(matcher) == "https://hub.example/a/"
+    assert [held.matches("/a/1"), held.matches("/b/1")] == [True, False]
+    assert counted.compiled.count("/a/:id") == 1
+    assert held.size > 0
+    del held
+    matching.compile(matcher)
+    assert counted.compiled.count("/a/:id") == 2, "nobody held it any more"
+
+
+@pytest.mark.parametrize("kind", MatcherKind)
+@pytest.mark.parametrize("value", ["/a/1", "/a/{b}", "/a/{", "/a/:b", "{"])
+def test_what_is_compiled_matches_as_what_is_not(kind: MatcherKind, value: str) -> None:
+    matching, matcher = fresh(), Matcher(kind, value)
+    try:
+        compiled = matching.compile(matcher)
+    except MatcherError:
+        assert kind is URLPATTERN
+        return
+    for topic in ("/a/1", "/a/b", "/a/{b}", "/a/{", "*", "{", "http://[::1"):
+        assert compiled.matches(topic) is matching.matches(matcher, topic)
 
 
 def test_neither_kinds_nor_joined_texts_share_an_outcome() -> None:

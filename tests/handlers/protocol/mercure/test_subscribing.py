@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from handlers.errors import HubRefusal
 from handlers.hub.settings import Dialect, HubSettings
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
-from handlers.protocol.mercure.subscribing import SubscribeRequest, check_matchers, read_parameters
+from handlers.protocol.mercure.subscribing import (
+    MAX_QUERY_BODY,
+    SubscribeRequest,
+    check_matchers,
+    query_limit,
+    read_parameters,
+    size_limit,
+)
 from handlers.protocol.mercure.text import is_plain_text
 
 STRICT = HubSettings(protocols=("1.0",))
@@ -19,6 +26,7 @@ M7 = HubSettings(protocols=("8", "7"))
 M19 = HubSettings(protocols=("2019",))
 
 MISSING = 'missing "match" subscription parameter'
+TOO_COMPLEX = "topic matcher patterns too complex in all"
 CHARACTERS = "topic matcher values must be valid UTF-8 without control characters"
 TOPIC_REFUSED = 'unknown topic matcher query parameter: "topic" (use "match" or "match_urlpattern")'
 
@@ -136,16 +144,51 @@ def test_matchers_are_read_by_the_dialect_of_each(query: bytes, settings: HubSet
         pytest.param(b"match=a&" * 100 + b"match_urlpattern=b", BOTH, "too many matchers (max 100)", id="S15 mixed"),
         pytest.param(b"match=a&" * 3, HubSettings(matcher_limit=2), "too many matchers (max 2)", id="S15 as set"),
         pytest.param(b"topic=a&" * 1001, M8, 'Too many "topic" parameters.', id="S15 selectors"),
+        pytest.param(b"topic={a}&" * 101, M8, "too many matchers (max 100)", id="templates"),
+        pytest.param(
+            b"topic={a}&match_urlpattern=b&" * 51, BOTH, "too many matchers (max 100)", id="patterns of both dialects"
+        ),
+        pytest.param(b"topic=" + b"{a}" * 257, M8, TOO_COMPLEX, id="variables"),
+        pytest.param(b"topic={a,b,c,d}&" * 65, M8, TOO_COMPLEX, id="variables of all"),
+        pytest.param(b"match_urlpattern=https://e.com/:a/:b/*/(c)&" * 65, STRICT, TOO_COMPLEX, id="dynamic parts"),
+        pytest.param((b"topic={a}" + b"b" * 4093 + b"&") * 9, M8, TOO_COMPLEX, id="bytes"),
     ],
 )
 def test_bad_matchers_are_refused(query: bytes, settings: HubSettings, text: str) -> None:
     assert refused(query, settings) == (400, text)
 
 
+@pytest.mark.parametrize("query", [b"match=a&" * 3, b"topic=a&" * 3, b"topic=a&match=b&match_urlpattern=c"])
+def test_s15_where_each_matcher_is_told_of_all_count_together(query: bytes) -> None:
+    settings = HubSettings(matcher_limit=2, subscriptions=True)
+    assert refused(query, settings) == (400, "too many matchers (max 2)")
+    assert len(asked(query, HubSettings(matcher_limit=3, subscriptions=True)).matchers) == 3
+
+
+LONG_NAME = "match" + "\0" * 1_000_000
+
+
+def test_s09_a_name_is_quoted_only_once_it_is_refused_and_then_not_whole() -> None:
+    request = read_parameters(LONG_NAME.encode(), None, None, settings=BOTH)
+    assert request.unknown == LONG_NAME, "nothing was made of it, before the token is known"
+    with pytest.raises(HubRefusal) as caught:
+        check_matchers(request, BOTH)
+    shown = 'unknown topic matcher query parameter: "match' + "\\x00" * 95 + '"'
+    assert caught.value.text == shown
+    assert caught.value.reason == shown.replace("\\x00" * 95, "\\x00" * 15), "it may be a token that went astray"
+
+
 def test_s15_s16_limits_may_be_reached() -> None:
     assert len(asked(b"match=a&" * 100 + b"topic=b&" * 1000, BOTH).matchers) == 1100
     for name in (b"match", b"match_urlpattern", b"topic"):
         asked(name + b"=" + b"%c3%a9" * 2048, BOTH)
+    asked(b"match_urlpattern=https://e.com:8443/:a/*&topic={c,d,e}&" * 50, BOTH)
+    asked((b"topic={a}" + b"b" * 4093 + b"&") * 8, M8)
+
+
+def test_a_higher_limit_is_one_of_what_patterns_may_be_in_all_too() -> None:
+    asked(b"topic={a,b,c}&" * 170, HubSettings(matcher_limit=200))
+    assert size_limit(HubSettings(matcher_limit=200)) == 2 * size_limit(HubSettings(matcher_limit=1))
 
 
 # -- QUERY ----------------------------------------------------------------------------------------------------------
@@ -178,6 +221,14 @@ def test_a_bad_body_is_refused_at_once(body: bytes, status: int, text: str) -> N
     with pytest.raises(HubRefusal) as caught:
         read_parameters(b"match=a", body, None, settings=HubSettings(body_limit=1024))
     assert (caught.value.status, caught.value.text) == (status, text)
+
+
+def test_s07_a_body_has_a_limit_of_its_own_below_that_of_publications() -> None:
+    assert (query_limit(BOTH), query_limit(HubSettings(body_limit=1024))) == (MAX_QUERY_BODY, 1024)
+    assert asked(b"match=a", body=b"foo=" + b"a" * (MAX_QUERY_BODY - 4)).matchers == (exact("a"),)
+    with pytest.raises(HubRefusal) as caught:
+        read_parameters(b"match=a", b"foo=" + b"a" * (MAX_QUERY_BODY - 3), None, settings=BOTH)
+    assert caught.value.status == 413
 
 
 def test_s07_a_body_may_reach_its_limit() -> None:
@@ -247,31 +298,47 @@ def test_the_cursor_is_the_first_that_is_not_empty(
     ],
 )
 def test_a_long_poll_says_how_long_it_waits(query: bytes, seconds: float | None) -> None:
-    assert asked(b"match=a" + query).poll == seconds
+    assert asked(b"match=a" + query, BOTH).poll == seconds
+
+
+@pytest.mark.parametrize("name", [b"match", b"match_exact", b"match_urlpattern", b"topic"])
+@pytest.mark.parametrize("value", [".", ".."])
+def test_l01_what_watchers_could_not_be_told_of_is_not_subscribed_to(name: bytes, value: str) -> None:
+    told = HubSettings(subscriptions=True)
+    query = b"match=a&%b=%b" % (name, value.encode())
+    text = f'"{value}": a topic matcher of this value is refused where subscriptions are told of'
+    assert refused(query, told) == (400, text)
+    assert len(asked(query, BOTH).matchers) == 2
+    assert len(asked(query + b"/x", told).matchers) == 2
+
+
+@pytest.mark.parametrize("value", [b"5", b"", b"soon"])
+def test_s11_a_strict_hub_knows_no_polls(value: bytes) -> None:
+    assert asked(b"match=a&poll=" + value, STRICT).poll is None
 
 
 @pytest.mark.parametrize(
     "value", [b"-1", b"+1", b"300.1", b"301", b"1e2", b"nan", b"inf", b".5", b"5.", b"%205", b"5%0a", b"%d9%a5", b"no"]
 )
 def test_another_time_to_wait_is_refused(value: bytes) -> None:
-    assert refused(b"match=a&poll=" + value) == (400, 'Invalid "poll" parameter')
+    assert refused(b"match=a&poll=" + value, BOTH) == (400, 'Invalid "poll" parameter')
 
 
 @pytest.mark.parametrize(
-    ("query", "protocols", "token"),
+    ("query", "protocols", "tokens"),
     [
-        (b"&authorization=x.y", ("1.0",), None),
-        (b"&authorization=x.y", ("1.0", "8"), "x.y"),
-        (b"&authorization=x&authorization=y", ("8",), "x"),
-        (b"&authorization=", ("8",), ""),
-        (b"&access_token=x", ("8",), None),
+        (b"&authorization=x.y", ("1.0",), ()),
+        (b"&authorization=x.y", ("1.0", "8"), ("x.y",)),
+        (b"&authorization=x&authorization=y", ("8",), ("x", "y")),
+        (b"&authorization=", ("8",), ("",)),
+        (b"&access_token=x", ("8",), ()),
     ],
 )
 def test_a_token_is_a_parameter_where_older_dialects_are_spoken(
-    query: bytes, protocols: tuple[Dialect, ...], token: str | None
+    query: bytes, protocols: tuple[Dialect, ...], tokens: tuple[str, ...]
 ) -> None:
     name = b"match=a" if "1.0" in protocols else b"topic=a"
-    assert asked(name + query, HubSettings(protocols=protocols)).token == token
+    assert asked(name + query, HubSettings(protocols=protocols)).tokens == tokens
 
 
 PIECES = [b"match", b"topic", b"_exact", b"=", b"&", b"%", b"41", b"a", b"\xff", b"poll", b"last_event_id"]

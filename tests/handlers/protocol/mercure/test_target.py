@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.matching import Matching
 from handlers.protocol.mercure.reserved import is_reserved
-from handlers.protocol.mercure.target import is_target, target_topic
+from handlers.protocol.mercure.target import is_target, target_of, target_topic
 from handlers.protocol.mercure.text import is_plain_text
 
 PATTERNS = ["https://example.com/:id", "*://*/*", "/:id", ":a*", "https://*/*", "target:*", "*://*:*/*?*#*", "{*}?"]
@@ -24,6 +24,7 @@ def test_a_target_is_known_by_its_topic(target: str) -> None:
     topic = target_topic(target)
     assert topic.startswith("\0")
     assert is_target(topic)
+    assert target_of(topic) == target
     assert not is_plain_text(topic), "subscribers, publishers and tokens could name it"
     assert topic != target_topic(target + "x")
 
@@ -31,6 +32,7 @@ def test_a_target_is_known_by_its_topic(target: str) -> None:
 @pytest.mark.parametrize("topic", ["", "a", "https://[/a", "\0", "https://example.com/\0"])
 def test_other_topics_are_no_targets(topic: str) -> None:
     assert not is_target(topic)
+    assert target_of(topic) is None
 
 
 @given(target=st.one_of(st.sampled_from(TARGETS), st.text(max_size=20)))

@@ -15,12 +15,20 @@ from handlers.protocol.mercure.update import Update
 from handlers.protocol.names import Topic
 
 
-class Selector:
+class Sieve:
     """Selects updates by a subscriber's matchers and grants, as they are now (reference 1.11)."""
 
     def __init__(self, *, matching: Matching, hub_path: str) -> None:
         self._matching = matching
         self._hub_path = hub_path
+
+    def sees_presence(self, subscriber: Subscriber) -> bool:
+        """Say whether updates about subscriptions could be for this subscriber at all: most can be spared them."""
+        reads, asks = subscriber.readable.matchers, subscriber.matchers
+        return any(map(self._reaches_presence, reads)) and any(map(self._reaches_presence, asks))
+
+    def _reaches_presence(self, matcher: Matcher) -> bool:
+        return matcher.is_wildcard or matcher.is_pattern or matcher.value.startswith(self._hub_path)
 
     def select(self, subscriber: Subscriber, update: Update) -> Update | None:
         """Return the update as the subscriber gets it, or None."""
@@ -38,5 +46,9 @@ class Selector:
         return None
 
     def _matches_any(self, matchers: Iterable[Matcher], topics: tuple[Topic, ...]) -> bool:
-        matches = self._matching.matches
-        return any(matches(matcher, topic) for matcher in matchers for topic in topics)
+        matching = self._matching
+        return any(
+            matching.compile(matcher).matches(topic) if matcher.is_pattern else matching.matches(matcher, topic)
+            for matcher in matchers
+            for topic in topics
+        )
