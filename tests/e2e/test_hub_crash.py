@@ -6,6 +6,7 @@ What was told is read from the history, which outlives the processes: a reader o
 from __future__ import annotations
 
 import signal
+import uuid
 from collections import Counter
 from pathlib import Path
 
@@ -48,15 +49,25 @@ def process(history: Path, *, tells: bool = True, drain: float = 0) -> AppProces
 
 
 async def everything(address: Address, *, after: str = "earliest") -> list[Event]:
-    """Return all events on subscriptions and on the topic `end` so far, without those on whoever asks."""
-    target = query(EVERY, ("match", "end"), ("last_event_id", after))
+    """Return all events on subscriptions and on the topic `end` so far, without those on whoever asks.
+
+    It is subscribed, and told of itself, once it has what came before: maybe behind the end.
+    """
+    mark = f"asks {uuid.uuid4()}"
+    target = query(EVERY, ("match", "end"), ("match", mark), ("last_event_id", after))
     async with subscribed(address, target, token=READER) as stream:
         end = await published(address, "end", "end")
-        found = [await stream.event()]
-        while found[-1].id != end:
+        found: list[Event] = []
+        while end not in {event.id for event in found} or len(own := told_of(mark, found)) < 3:
             found.append(await stream.event())
-    own = found[-2].json["subscriber"] if found[-2].type else None
-    return [event for event in found[:-1] if not event.type or event.json["subscriber"] != own]
+    return [event for event in found if event.id not in {*own, end}]
+
+
+def told_of(mark: str, events: list[Event]) -> set[str]:
+    """Return the ids of the events on all subscriptions of the one who has `mark` among its matchers."""
+    documents = [(event.id, event.json) for event in events if event.type]
+    names = {document["subscriber"] for _, document in documents if document["match"] == mark}
+    return {event_id for event_id, document in documents if document["subscriber"] in names}
 
 
 def comings_and_goings(events: list[Event]) -> Counter[tuple[str, str, bool]]:
