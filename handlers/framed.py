@@ -13,6 +13,7 @@ import math
 
 from handlers.intake import FRAMES_A_TURN, Intake
 from handlers.open_ended import OpenEndedSession, discard
+from handlers.protocol.rate import TokenBucket
 from handlers.protocol.subscribing import Subscription
 from handlers.protocol.ws_deflate import Deflate, deflate_frame
 from handlers.protocol.ws_frames import (
@@ -30,6 +31,9 @@ from handlers.session import Site, guarded
 from handlers.settings import WebSocketSettings
 
 log = logging.getLogger("holdfast.websocket")
+
+BURST_SECONDS = 10
+"""Seconds' worth of `control_rate` that may come at once."""
 
 RELAY_WATER = 65_536
 """Bytes waiting for the client from which on it counts as behind; long before it counts as slow."""
@@ -291,6 +295,11 @@ class FramedSession(OpenEndedSession):
     def _end(self) -> None:
         self.leave()
         self.transport.close()
+
+
+def control_bucket(settings: WebSocketSettings, now: float) -> TokenBucket:
+    """Return a new limit of `control_rate`."""
+    return TokenBucket(rate=settings.control_rate, burst=settings.control_rate * BURST_SECONDS, now=now)
 
 
 def encode_fragment(frame: Frame) -> bytes:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from handlers.door import WebSocketLink
-from handlers.framed import FramedSession
+from handlers.framed import FramedSession, control_bucket
 from handlers.protocol.instruct import KeepAlive
 from handlers.protocol.names import Channel
 from handlers.protocol.rate import TokenBucket
@@ -29,9 +29,6 @@ log = logging.getLogger("holdfast.websocket")
 
 GOING_AWAY, POLICY, FAULT = 1001, 1008, 1011
 """Close codes (RFC 6455 section 7.4.1). For FAULT, 1014 (bad gateway) would say more, but Chromium refuses it."""
-
-BURST_SECONDS = 10
-"""Seconds' worth of `control_rate` that may come at once."""
 
 
 class Obeying(Protocol):
@@ -48,11 +45,6 @@ class WebSocketSite:
 
     settings: WebSocketSettings
     controls: Obeying
-
-    def bucket(self, now: float) -> TokenBucket:
-        """Return a new limit of `control_rate`."""
-        rate = self.settings.control_rate
-        return TokenBucket(rate=rate, burst=rate * BURST_SECONDS, now=now)
 
 
 class _Nobody:
@@ -170,7 +162,7 @@ class WebSocketSession(FramedSession):
     def _take_ping(self, frame: Frame) -> None:
         now = self.site.clock.now()
         if self._pings_rate is None:
-            self._pings_rate = self.websockets.bucket(now)
+            self._pings_rate = control_bucket(self.limits, now)
         if not self._pings_rate.take(now):
             self.refuse(POLICY, "too many pings")
         elif frame.opcode is Opcode.PING and (self.is_detached or self.limits.answer_pings):
@@ -249,7 +241,7 @@ class WebSocketSession(FramedSession):
         """Say whether one more control message is within `control_rate`."""
         now = self.site.clock.now()
         if self._controls_rate is None:
-            self._controls_rate = self.websockets.bucket(now)
+            self._controls_rate = control_bucket(self.limits, now)
         return self._controls_rate.take(now)
 
     def set_meta(self, name: str, value: str | None) -> None:

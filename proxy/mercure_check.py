@@ -20,12 +20,11 @@ from handlers.hub.signed import SignedToken, open_token
 from handlers.protocol.mercure.claims import TokenError, find_dialect
 from handlers.protocol.mercure.grants import Grants, Token, TokenDialect
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
-from handlers.protocol.mercure.matching import Matching
+from handlers.protocol.mercure.matching import NO_ORIGIN, Matching
 from handlers.protocol.mercure.target import is_target, target_of
 from handlers.timers import LoopClock
 from proxy.errors import SettingsError
 
-_NO_BASE: Final = "http://mercure.invalid"
 _METHODS: Final = {Role.PUBLISHER: "POST", Role.SUBSCRIBER: "GET"}
 _KINDS: Final = {MatcherKind.URLPATTERN: "URL pattern ", MatcherKind.SELECTOR: "selector "}
 
@@ -65,7 +64,7 @@ async def _judge(
     """Return of each role what the hub makes of the token: None where it has no keys."""
     clock = LoopClock(asyncio.get_running_loop())
     try:
-        authority = Authority(settings, clock=clock, matching_check=Matching(_NO_BASE, 0).check)
+        authority = Authority(settings, clock=clock, matching_check=Matching(NO_ORIGIN, 0).check)
     except InvalidSetting as error:
         raise SettingsError(f"mercure.{error}") from error
     verdicts: dict[Role, Token | HubRefusal | None] = {}

@@ -22,15 +22,15 @@ from jwt.warnings import InsecureKeyLengthWarning
 
 from handlers.errors import InvalidSetting
 from handlers.hub.settings import DEVELOPMENT_ISSUER, DEVELOPMENT_KEY, HubSettings, IssuerSettings
-from handlers.protocol.mercure.claims import DETAIL_TYPE, DETAILS_CLAIM, LEGACY_CLAIM, TokenError, parse_grants
+from handlers.protocol.mercure.claims import DETAILS_CLAIM, LEGACY_CLAIM, TokenError, parse_grants
 from handlers.protocol.mercure.grants import TokenDialect
-from handlers.protocol.mercure.matching import Matching
+from handlers.protocol.mercure.identity import DETAIL_TYPE
+from handlers.protocol.mercure.matching import NO_ORIGIN, Matching
 from handlers.protocol.secret import SecretFile, parse_secret
 from proxy.errors import SettingsError
 from proxy.protocol.go_duration import parse_duration
 
 _DEFAULT_ALGORITHM: Final = "HS256"
-_NO_BASE: Final = "http://mercure.invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +223,6 @@ def _check(claims: dict[str, object], *, is_current: bool) -> None:
     """Raise SettingsError for what the hub would refuse."""
     dialect = TokenDialect.CURRENT if is_current else TokenDialect.LEGACY
     try:
-        parse_grants(claims, dialect, speaks_2019=False, check=Matching(_NO_BASE, 0).check)
+        parse_grants(claims, dialect, speaks_2019=False, check=Matching(NO_ORIGIN, 0).check)
     except TokenError as error:
         raise SettingsError(f"no hub would accept that: {error}") from error

@@ -22,6 +22,7 @@ from handlers.protocol.answers import Answer
 from handlers.protocol.http1 import Headers
 from handlers.protocol.mercure.dot_segments import has_dot_segments
 from handlers.protocol.mercure.grants import Token, TokenDialect
+from handlers.protocol.mercure.headers import TEXT_HEADERS
 from handlers.protocol.mercure.matcher import WILDCARD, Matcher
 from handlers.protocol.mercure.matching import CompiledMatcher, Matching
 from handlers.protocol.mercure.publishing import PublishRequest, is_2019, is_form, make_update, read_publication
@@ -29,7 +30,6 @@ from handlers.protocol.mercure.target import target_topic
 from handlers.protocol.mercure.update import StoredUpdate, Update
 from handlers.protocol.names import EventId, Topic
 
-TEXT: Headers = ((b"Content-Type", b"text/plain; charset=utf-8"),)
 JSON: Headers = ((b"Content-Type", b"application/json"),)
 
 
@@ -153,4 +153,4 @@ def encode_ids(outcomes: Sequence[StoredUpdate | BaseException], *, is_list: boo
         ids.append(outcome.update.id)
     if is_list:
         return Answer(status=200, reason=b"OK", headers=JSON, body=msgspec.json.encode(ids))
-    return Answer(status=200, reason=b"OK", headers=TEXT, body=ids[0].encode())
+    return Answer(status=200, reason=b"OK", headers=TEXT_HEADERS, body=ids[0].encode())

@@ -13,11 +13,11 @@ from handlers.errors import HubRefusal
 from handlers.hub.settings import HubSettings
 from handlers.protocol.answers import Answer
 from handlers.protocol.http1 import Headers, standard_reason
+from handlers.protocol.mercure.headers import TEXT_HEADERS
 from handlers.protocol.mercure.identity import challenge as encode_challenge
 
 log = logging.getLogger("holdfast.hub")
 
-PLAIN_TEXT = (b"Content-Type", b"text/plain; charset=utf-8")
 UNAUTHORIZED = "Unauthorized"
 
 
@@ -37,7 +37,7 @@ class Refuser:
             self._counters.mercure_tokens_refused += 1
         status, text, headers = self._render(error, metadata_url)
         log.warning("%s: refused with %d, request id %s: %.500s", label, status, request_id, error)
-        lines = (PLAIN_TEXT, *headers, (b"X-Request-Id", request_id.encode()))
+        lines = (*TEXT_HEADERS, *headers, (b"X-Request-Id", request_id.encode()))
         return Answer(
             status=status, reason=standard_reason(status), headers=lines, body=text.encode() + b"\n" if text else b""
         )

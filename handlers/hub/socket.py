@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from handlers.framed import FramedSession
+from handlers.framed import FramedSession, control_bucket
 from handlers.hub.frames import Frames
 from handlers.hub.subscriber import Subscriber
 from handlers.protocol.instruct import KeepAlive
@@ -27,9 +27,6 @@ TIME_IS_UP = "time is up"
 
 MESSAGE_LIMIT = 65_536
 """Bytes of a message that is read only to be thrown away."""
-
-PINGS_BURST = 10
-"""Seconds' worth of `control_rate` that pings may come at once."""
 
 
 class HubSocket(FramedSession):
@@ -109,8 +106,7 @@ class HubSocket(FramedSession):
     def _pong(self, frame: Frame) -> None:
         now = self.site.clock.now()
         if self._pings is None:
-            rate = self.limits.control_rate
-            self._pings = TokenBucket(rate=rate, burst=rate * PINGS_BURST, now=now)
+            self._pings = control_bucket(self.limits, now)
         if self._pings.take(now):
             self.send_frame(Frame(Opcode.PONG, frame.data))
         else:

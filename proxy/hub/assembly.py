@@ -19,7 +19,7 @@ from handlers.hub.hub import Hub
 from handlers.hub.presence import PresenceTeller
 from handlers.hub.settings import HubSettings
 from handlers.hub.sieve import Sieve
-from handlers.protocol.mercure.matching import Matching
+from handlers.protocol.mercure.matching import NO_ORIGIN, Matching
 from handlers.session import Site
 from handlers.settings import WebSocketSettings
 from proxy.hub.debugger import Debugger
@@ -30,9 +30,6 @@ from proxy.hub.listing import Listing
 from proxy.hub.subscribing import Subscribing
 
 log = logging.getLogger("holdfast.hub")
-
-NO_ORIGIN = "http://mercure.invalid"
-"""Base of URL patterns where the hub does not know its own URL (reference 1.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,14 +16,15 @@ from handlers.errors import HubRefusal
 from handlers.hub.settings import DEVELOPMENT_KEY, HubSettings
 from handlers.protocol.answers import Answer
 from handlers.protocol.http1 import Headers
+from handlers.protocol.mercure.headers import TEXT_HEADERS
 from handlers.protocol.mercure.identity import DETAIL_TYPE
 from handlers.protocol.mercure.link_header import encode_hub_link
+from handlers.protocol.mercure.subscription_path import NOT_FOUND
 from handlers.timers import Clock
 from proxy.hub.request import HubRequest
 from proxy.mercure_token import SigningKey, read_key, sign
 
 DEFAULT_COOKIE: Final = "__Secure-mercure_access_token"
-NOT_FOUND: Final = "404 page not found"
 TOKEN_SECONDS: Final = 3600
 
 _FILES: Final = {
@@ -59,7 +60,7 @@ class Debugger:
         if rest == b"config.json":
             answer(request, ((b"Content-Type", b"application/json"), _NO_STORE), self._config())
         elif rest == b"playground-token":
-            answer(request, ((b"Content-Type", b"text/plain; charset=utf-8"), _NO_STORE), self._token(request))
+            answer(request, (*TEXT_HEADERS, _NO_STORE), self._token(request))
         elif rest in self._contents:
             content_type, body = self._contents[rest]
             answer(request, ((b"Content-Type", content_type), (b"X-Robots-Tag", b"noindex")), body)

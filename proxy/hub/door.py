@@ -21,6 +21,7 @@ from handlers.protocol.mercure.form import parse_form, values_of
 from handlers.protocol.mercure.headers import SECURITY_HEADERS
 from handlers.protocol.mercure.identity import encode_metadata, is_public, metadata_path
 from handlers.protocol.mercure.presenting import without_tokens
+from handlers.protocol.mercure.subscription_path import NOT_FOUND
 from proxy.exchange import Exchange
 from proxy.flow import log_request
 from proxy.hub.debugger import Debugger
@@ -35,7 +36,6 @@ log = logging.getLogger("holdfast.hub")
 OLD_PATH: Final = b"/hub"
 """Where the hub was in 2019."""
 PLAYGROUND: Final = b"/playground/"
-NOT_FOUND: Final = "404 page not found"
 BROKEN: Final = "Internal Server Error"
 SUBSCRIBE: Final = frozenset((b"GET", b"HEAD", b"QUERY"))
 

@@ -11,6 +11,7 @@ from handlers.hub.settings import HubSettings
 from handlers.protocol.answers import Answer
 from handlers.protocol.mercure.form import parse_form, values_of
 from handlers.protocol.mercure.grants import Token, TokenDialect
+from handlers.protocol.mercure.headers import TEXT_HEADERS
 from handlers.protocol.mercure.subscription import (
     api_headers,
     encode_collection,
@@ -54,7 +55,7 @@ class Listing:
         status, body = await asyncio.to_thread(self._encode, query, path, subscriptions, last_id)
         headers = api_headers(last_id, self._settings.path, legacy=query.legacy)
         if status == 404:
-            headers = ((b"Content-Type", b"text/plain; charset=utf-8"), *headers[1:])
+            headers = (*TEXT_HEADERS, *headers[1:])
         reason = b"OK" if status == 200 else b"Not Found"
         request.answer(Answer(status=status, reason=reason, headers=headers, body=body))
 

@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from proxy.app import App
 from tests.support.app_process import AppProcess
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient
+from tests.support.hub_site import MIXED, STRICT, STRICT_8, hub
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -53,3 +55,24 @@ async def client(app: AppProcess) -> AsyncIterator[RawClient]:
 def forgetful(backend: ScriptedBackend) -> None:
     """Let each test begin with nothing recorded."""
     backend.forget()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict() -> AsyncIterator[App]:
+    """A hub that speaks 1.0 alone, and lets nobody in without a token."""
+    async with hub(*STRICT, "mercure.publish_origins=https://app.example,https://*.wild.example") as app:
+        yield app
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict_8() -> AsyncIterator[App]:
+    """One that speaks 8 alone."""
+    async with hub(*STRICT_8, "mercure.publish_origins=https://app.example") as app:
+        yield app
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mixed() -> AsyncIterator[App]:
+    """One that speaks both."""
+    async with hub(*MIXED, "mercure.publish_origins=https://app.example") as app:
+        yield app

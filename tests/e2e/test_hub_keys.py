@@ -7,11 +7,9 @@ import hashlib
 import hmac
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from proxy.app import App
 from tests.handlers.hub.signing import jwk, key_set, private_key, public_pem
@@ -30,7 +28,6 @@ from tests.support.hub_site import (
     MIXED,
     OLD_SUBSCRIBER_KEY,
     STRICT,
-    STRICT_8,
     SUBSCRIBER_KEY,
     ask,
     bearer,
@@ -52,27 +49,6 @@ from tests.support.turns import settle
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHORT = "x" * 40
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def strict() -> AsyncIterator[App]:
-    """A hub that speaks 1.0 alone, and lets nobody in without a token."""
-    async with hub(*STRICT, "mercure.publish_origins=https://app.example,https://*.wild.example") as app:
-        yield app
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def strict_8() -> AsyncIterator[App]:
-    """One that speaks 8 alone."""
-    async with hub(*STRICT_8, "mercure.publish_origins=https://app.example") as app:
-        yield app
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def mixed() -> AsyncIterator[App]:
-    """One that speaks both."""
-    async with hub(*MIXED, "mercure.publish_origins=https://app.example") as app:
-        yield app
 
 
 # -- whose key ---

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
 from proxy.app import App
 from tests.support.hub_site import (
-    MIXED,
     STRICT,
-    STRICT_8,
     STRICT_2019,
     hub,
     old_publisher,
@@ -24,27 +19,6 @@ from tests.support.hub_site import (
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def strict() -> AsyncIterator[App]:
-    """A hub that speaks 1.0 alone, and lets nobody in without a token."""
-    async with hub(*STRICT, "mercure.publish_origins=https://app.example,https://*.wild.example") as app:
-        yield app
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def strict_8() -> AsyncIterator[App]:
-    """One that speaks 8 alone."""
-    async with hub(*STRICT_8, "mercure.publish_origins=https://app.example") as app:
-        yield app
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def mixed() -> AsyncIterator[App]:
-    """One that speaks both."""
-    async with hub(*MIXED, "mercure.publish_origins=https://app.example") as app:
-        yield app
 
 
 # -- who reads private updates --------------------------------------------------------------------------------------

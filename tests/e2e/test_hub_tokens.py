@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import jwt
 import pytest
-import pytest_asyncio
 
 from proxy.app import App
 from tests.support.clock import WALL_START
@@ -44,27 +42,6 @@ Pair = tuple[str, str]
 
 COOKIE, OLD_COOKIE = "__Secure-mercure_access_token", "mercureAuthorization"
 SHORT = "x" * 40
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def strict() -> AsyncIterator[App]:
-    """A hub that speaks 1.0 alone, and lets nobody in without a token."""
-    async with hub(*STRICT, "mercure.publish_origins=https://app.example,https://*.wild.example") as app:
-        yield app
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def strict_8() -> AsyncIterator[App]:
-    """One that speaks 8 alone."""
-    async with hub(*STRICT_8, "mercure.publish_origins=https://app.example") as app:
-        yield app
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def mixed() -> AsyncIterator[App]:
-    """One that speaks both."""
-    async with hub(*MIXED, "mercure.publish_origins=https://app.example") as app:
-        yield app
 
 
 # -- how a token is shown -------------------------------------------------------------------------------------------

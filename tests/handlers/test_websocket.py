@@ -7,11 +7,11 @@ import logging
 import pytest
 from websockets.frames import Close, Frame, Opcode
 
+from handlers.framed import BURST_SECONDS
 from handlers.protocol.items import Action, MessageKind
 from handlers.protocol.ws_frames import CloseReason
 from handlers.settings import HoldSettings, WebSocketSettings
 from handlers.timers import NOWHERE, TimerWheel
-from handlers.websocket import BURST_SECONDS
 from tests.handlers.room import Room, message_item
 from tests.support.turns import settle, until
 

@@ -8,12 +8,12 @@ import logging
 import pytest
 from websockets.frames import Close, Frame, Opcode
 
+from handlers.framed import BURST_SECONDS
 from handlers.protocol.items import MessageKind
 from handlers.protocol.names import Channel
 from handlers.protocol.subscribing import Subscription
 from handlers.protocol.ws_frames import CloseReason
 from handlers.settings import HoldSettings, WebSocketSettings
-from handlers.websocket import BURST_SECONDS
 from handlers.websocket_control import META_LIMIT, TOLD_LIMIT
 from tests.handlers.recording import RecordingLink
 from tests.handlers.room import CONTROL_LIMIT, Room, message_item

@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from handlers.hub.settings import DEVELOPMENT_ISSUER, DEVELOPMENT_KEY, HubSettings, IssuerSettings
-from handlers.protocol.mercure.claims import DETAIL_TYPE
+from handlers.protocol.mercure.identity import DETAIL_TYPE
 from proxy.errors import SettingsError
 from proxy.mercure_commands import add_mercure_commands
 from proxy.mercure_token import run_token

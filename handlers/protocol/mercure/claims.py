@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from handlers.protocol.fields import printable
 from handlers.protocol.mercure.grants import Grants, SubscribeGrant, TokenDialect
+from handlers.protocol.mercure.identity import DETAIL_TYPE
 from handlers.protocol.mercure.matcher import WILDCARD, Matcher, MatcherKind
 from handlers.protocol.mercure.subscribing import MAX_MATCHER_BYTES
 from handlers.protocol.mercure.target import target_topic
@@ -19,7 +20,6 @@ from handlers.protocol.mercure.text import is_plain_text
 from handlers.protocol.mercure.url_pattern import MatcherError
 
 DETAILS_CLAIM: Final = "authorization_details"
-DETAIL_TYPE: Final = "https://mercure.rocks/authorization-detail"
 TOPIC_LIMIT: Final = 100
 """Topics of all Mercure details of a token. Each has one at least, so there are no more details than that."""
 

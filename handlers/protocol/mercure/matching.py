@@ -7,6 +7,7 @@ one `Matching` for each base URL. What patterns mean is said in `url_pattern` an
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 from weakref import WeakValueDictionary
 
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
@@ -20,6 +21,10 @@ LONGEST_KEY = 256
 """The same for matchers."""
 MOST_COMPILED = 1000
 """Compiled patterns remembered at most: each may take a quarter of a megabyte."""
+
+
+NO_ORIGIN: Final = "http://mercure.invalid"
+"""Base of URL patterns where the hub does not know its own URL (reference 1.4)."""
 
 
 class CompiledMatcher:

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 from websockets.frames import Close, Frame, Opcode
 
-from handlers.hub.socket import MESSAGE_LIMIT, PINGS_BURST
+from handlers.framed import BURST_SECONDS
+from handlers.hub.socket import MESSAGE_LIMIT
 from handlers.protocol.instruct import KeepAlive
 from handlers.protocol.ws_frames import encode_frame
 from handlers.settings import WebSocketSettings
@@ -82,7 +83,7 @@ async def test_a_ping_gets_its_pong(hub_room: HubRoom, is_deflated: bool) -> Non
 
 async def test_a_flood_of_pings_is_refused(strict: HubRoom) -> None:
     client, session = await strict.socket(exact("a"))
-    allowed = RATE * PINGS_BURST
+    allowed = RATE * BURST_SECONDS
     await client.send(wire(FIN | PING, b"p") * (allowed + 5))
     for _ in range(allowed):
         assert await client.frame() == Frame(Opcode.PONG, b"p")
@@ -96,7 +97,7 @@ async def test_a_flood_of_pings_is_refused(strict: HubRoom) -> None:
 
 async def test_pings_at_a_fair_rate_are_never_too_many(strict: HubRoom) -> None:
     client, _ = await strict.socket(exact("a"))
-    for _ in range(RATE * PINGS_BURST * 2):
+    for _ in range(RATE * BURST_SECONDS * 2):
         await client.put(Frame(Opcode.PING, b""))
         assert (await client.frame()).opcode is Opcode.PONG
         strict.clock.advance(1 / RATE)

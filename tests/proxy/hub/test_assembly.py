@@ -12,10 +12,11 @@ from handlers.engines.memory import MemoryEngine
 from handlers.errors import InvalidSetting
 from handlers.hub.settings import HubSettings
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
+from handlers.protocol.mercure.matching import NO_ORIGIN
 from handlers.protocol.names import Topic
 from proxy.app import App
 from proxy.errors import SettingsError
-from proxy.hub.assembly import NO_ORIGIN, make_engine, make_hub
+from proxy.hub.assembly import make_engine, make_hub
 from tests.handlers.engines.updates import presence, subscription
 from tests.handlers.room import Room
 from tests.support.clock import ManualClock

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.protocol.mercure.claims import (
-    DETAIL_TYPE,
     TokenError,
     check_audience,
     check_times,
@@ -17,6 +16,7 @@ from handlers.protocol.mercure.claims import (
     parse_grants,
 )
 from handlers.protocol.mercure.grants import Grants, SubscribeGrant, TokenDialect
+from handlers.protocol.mercure.identity import DETAIL_TYPE
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.url_pattern import MatcherError
 
