@@ -69,6 +69,11 @@ class ChannelRows:
         self.messages: Row[WebSocketSession] = Row()
         self.deflated: Row[WebSocketSession] = Row()
 
+    @property
+    def is_selective(self) -> bool:
+        """Whether the filters of somebody who takes many items have to be asked about each."""
+        return any(row.is_selective for row in (self.chunked, self.raw, self.messages, self.deflated))
+
     def is_empty(self) -> bool:
         """Say whether nobody is on the channel."""
         rows = (self.chunked, self.raw, self.responses, self.messages, self.deflated)
