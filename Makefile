@@ -2,6 +2,7 @@
 # make chat    start a chat in Flask; make signalling, WebRTC signalling in PHP; make score, live scores (see examples/)
 # make test    run the whole suite; ARGS='-k name' goes to pytest
 # make check   formatting, lint, types, import contracts, and the suite once more on asyncio's own loop
+# make bench   measure against the floor and the peers, into docs/benchmarks; ARGS='fanout --rounds 3' chooses
 # make clean   remove whatever these made
 #
 # Everything is kept in .venv, made on first need and renewed when pyproject.toml changes.
@@ -13,14 +14,16 @@ ROUTE ?=
 BIN := .venv/bin
 RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
+BENCH := .venv/.bench-installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 NODE := tests/interop/node
+NCHAN := /usr/lib/nginx/modules/ngx_nchan_module.so
 
 # node and npm come with the development tools, as wheels.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DELETE_ON_ERROR:
-.PHONY: run chat signalling score test check format lint types contracts test-asyncio debian clean
+.PHONY: run chat signalling score test check format lint types contracts test-asyncio bench debian clean
 
 run: $(RUN)
 	@exec $(if $(ROUTE),$(BIN)/holdfast run --route "$$ROUTE",$(BIN)/python examples/demo/run.py)
@@ -61,6 +64,12 @@ contracts: $(DEV)
 test-asyncio: $(DEV)
 	HOLDFAST_TEST_LOOP=asyncio $(BIN)/python -m pytest --ignore=tests/interop $(ARGS)
 
+# A peer that is missing is left out of the table; without gcc there is none.
+bench: $(BENCH)
+	@tools/install-debian gcc:gcc pushpin:pushpin nginx:nginx $(NCHAN):libnginx-mod-nchan || \
+		echo "Going on without." >&2
+	$(BIN)/python -m tests.bench $(ARGS)
+
 # Without them the tests that need them say so: they are skipped, or fail where CI is set.
 debian:
 	@tools/install-debian php:php-cli chromium:chromium pushpin-publish:pushpin gcc:gcc || echo "Going on without." >&2
@@ -77,6 +86,10 @@ $(RUN): pyproject.toml | $(BIN)/python
 
 $(DEV): pyproject.toml | $(BIN)/python
 	$(PIP) install --use-pep517 --editable '.[dev,interop]'
+	@touch $@ $(RUN)
+
+$(BENCH): pyproject.toml | $(BIN)/python
+	$(PIP) install --use-pep517 --editable '.[bench]'
 	@touch $@ $(RUN)
 
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json $(DEV)

@@ -33,6 +33,8 @@ class Row:
     goals: tuple[Goal, ...]
     notes: tuple[str, ...] = field(default=())
     """What a reader must know: who was not there, what was lost, where the figure of an absent peer is from."""
+    faults: tuple[str, ...] = field(default=())
+    """What Holdfast did wrong on the way, such as losing a message. With any, no goal is reached."""
 
     def figure(self, who: str) -> float:
         """Return the median of what was measured of `who`. Raises KeyError when nothing was."""
@@ -45,6 +47,8 @@ class Row:
 
     def is_reached(self, goal: Goal) -> bool | None:
         """Say whether Holdfast reaches `goal`; None where its measure was not there."""
+        if self.faults:
+            return False
         if not goal.against:
             share = self.figure("holdfast") / goal.factor
         elif goal.against in self.readings:
