@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import msgspec
 
-from handlers.errors import Challenge, HubRefusal, StorageError
+from handlers.errors import Busy, Challenge, HubRefusal, StorageError
 from handlers.hub.auth import Authority, Role
 from handlers.hub.hub import Hub, bare_event_id
 from handlers.hub.publication import Publication
@@ -63,8 +63,12 @@ class MercurePublishing:
             raise HubRefusal(401, "Unauthorized", challenge=Challenge.NO_TOKEN, reason="no token")
         body = await publication.read()
         updates, is_list = self._read(publication, body, token)
+        try:
+            self._hub.check_room(len(updates))
+        except Busy as error:
+            raise refused_as_busy(error) from error
         futures = [self._hub.publish(update) for update in updates]
-        return encode_ids(await asyncio.shield(asyncio.gather(*futures, return_exceptions=True)), is_list=is_list)
+        return encode_ids(await settled(futures), is_list=is_list)
 
     def _read(self, publication: Publication, body: bytes, token: Token) -> tuple[tuple[Update, ...], bool]:
         """Check everything before anything is published: of a list, all updates are or none is."""
@@ -83,6 +87,7 @@ class MercurePublishing:
                 legacy_token=token.grants.dialect is TokenDialect.LEGACY,
                 is_2019=by_targets,
             )
+            self._hub.audience.check_cost(update.topics)
             # Generated ids had no `urn:uuid:` in front then (row P27).
             updates.append(replace(update, id=bare_event_id()) if by_targets and not update.id else update)
         return tuple(updates), is_list
@@ -142,12 +147,29 @@ class Scope:
         return WILDCARD in self._named or topic in self._named
 
 
+async def settled(futures: Sequence[asyncio.Future[StoredUpdate]]) -> Sequence[StoredUpdate | BaseException]:
+    """Wait until all are done, which goes on when the caller is cancelled; return what became of each."""
+    if len(futures) > 1:
+        return await asyncio.shield(asyncio.gather(*futures, return_exceptions=True))
+    try:
+        return (await asyncio.shield(futures[0]),)
+    except (StorageError, Busy) as error:
+        return (error,)
+
+
+def refused_as_busy(error: Busy) -> HubRefusal:
+    """Return the answer to a publication that there is no room for now."""
+    return HubRefusal(503, "Service Unavailable", reason=str(error), retry_after=error.retry_after)
+
+
 def encode_ids(outcomes: Sequence[StoredUpdate | BaseException], *, is_list: bool) -> Answer:
     """Return the answer to a publication: its id, of a list all ids. Raises HubRefusal (500) if one is not stored."""
     ids: list[EventId] = []
     for outcome in outcomes:
         if isinstance(outcome, StorageError):
             raise HubRefusal(500, "Internal Server Error", reason=f"not stored: {outcome}") from outcome
+        if isinstance(outcome, Busy):
+            raise refused_as_busy(outcome) from outcome
         if isinstance(outcome, BaseException):
             raise outcome
         ids.append(outcome.update.id)

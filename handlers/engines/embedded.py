@@ -25,7 +25,7 @@ from handlers.engines.embedded_reader import Reader
 from handlers.engines.embedded_rows import encode_row
 from handlers.engines.embedded_table import Table
 from handlers.engines.embedded_writer import Pending, Writer
-from handlers.engines.engine import CLOSED, Committed, Limits, Opened, fail, refused
+from handlers.engines.engine import CLOSED, Committed, Limits, Opened, Selection, Wanted, fail, refused
 from handlers.errors import StorageError
 from handlers.protocol.mercure.update import StoredUpdate, Update
 from handlers.protocol.names import EventId
@@ -99,6 +99,12 @@ class EmbeddedEngine:
     async def read(self, after: int, upto: int, limit: int, *, with_presence: bool = True) -> tuple[StoredUpdate, ...]:
         """Read a page."""
         return await self._reader().read(after, upto, limit, with_presence=with_presence)
+
+    async def select(
+        self, after: int, upto: int, limit: int, wanted: Wanted, *, with_presence: bool = True
+    ) -> Selection:
+        """Have SQLite look for what is wanted."""
+        return await self._reader().select(after, upto, limit, wanted, with_presence=with_presence)
 
     async def oldest(self) -> int | None:
         """Return the first place that is kept."""

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from handlers.engines.engine import Wanted
 from handlers.errors import StorageError
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.update import ActiveSubscription, Presence, StoredUpdate, Update
@@ -79,6 +80,13 @@ def decode_rows(array: bytes) -> tuple[StoredUpdate, ...]:
         return tuple(_decode(row) for row in _rows.decode(array))
     except (msgspec.MsgspecError, ValueError) as error:
         raise StorageError(f"an update cannot be read: {error}") from error
+
+
+def needles_of(wanted: Wanted) -> tuple[str, ...]:
+    """Return texts of which the column `topics` holds at least one if a topic is wanted; mostly only then."""
+    whole = (msgspec.json.encode(topic).decode() for topic in wanted.topics)
+    begun = (msgspec.json.encode(beginning).decode()[:-1] for beginning in wanted.beginnings)
+    return (*whole, *begun)
 
 
 def decode_subscription(key: LiveKey, payload: str) -> ActiveSubscription:

@@ -2,8 +2,8 @@
 
 Called by the thread that writes, and once at the start. A transaction happens whole or not at all, and costs a few
 statements however many rows it has: each statement gives the interpreter's lock away and has to win it back, which
-takes 5 ms while the event loop is busy. So rows are inserted many with one statement, and trimming looks at no rows but
-those that go.
+takes 5 ms while the event loop is busy. So rows are inserted many with one statement, a statement that is all there is
+to do is not wrapped in a transaction, being one by itself, and trimming looks at no rows but those that go.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from handlers.protocol.mercure.update import ActiveSubscription
 from handlers.protocol.names import EventId
 
 LARGEST_INSERT = 256
-"""Rows of one statement; a power of two, as all are, so that few statements have to be kept ready."""
+"""Rows of one statement; a power of two, as all are that are many, so that few statements have to be kept ready."""
+FEW = 16
+"""Rows up to which any number has a statement of its own."""
 
 _INSERT = """INSERT INTO updates
     (seq, at, size, bytes_before, private, retry, type, id, topics, presence, data) VALUES """
@@ -75,17 +77,28 @@ class Table:
     def append(self, rows: Sequence[Row]) -> int:
         """Store `rows`, at least one, in their order; return the place of the first. Raises StorageError."""
         # Unknown while it is being changed: after a failure it is asked of the file again.
-        span, self._span = self._span, None
+        before, self._span = self._span, None
         try:
-            with self._transaction():
-                before = span or self._load()
-                span = self._trim(self._insert(before, rows), rows[-1].at, most=LONGEST_TRIM)
-                self._note_subscriptions(rows)
+            if before is not None and self._is_one_statement(rows):
+                with reported():
+                    self._span = self._insert(before, rows)
+            else:
+                with self._transaction():
+                    before = before or self._load()
+                    span = self._trim(self._insert(before, rows), rows[-1].at, most=LONGEST_TRIM)
+                    self._note_subscriptions(rows)
+                self._span = span
         except StorageError:
             self._cover()
             raise
-        self._span = span
         return before.last + 1
+
+    def _is_one_statement(self, rows: Sequence[Row]) -> bool:
+        """Say whether there is nothing to do but to insert `rows`, and that all at once."""
+        limits, count = self._limits, len(rows)
+        if limits.size or limits.age or limits.bytes or largest_insert(count) != count:
+            return False
+        return all(row.key is None for row in rows)
 
     def _cover(self) -> None:
         """Overwrite what a failed transaction may have left in the log.
@@ -98,7 +111,7 @@ class Table:
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[None]:
-        try:
+        with reported():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -108,8 +121,6 @@ class Table:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
-            raise StorageError(str(error)) from error
 
     def _load(self) -> _Span:
         ((first, last, end),) = self._connection.execute(_LOAD).fetchall()
@@ -118,7 +129,7 @@ class Table:
     def _insert(self, span: _Span, rows: Sequence[Row]) -> _Span:
         last, end, done = span.last, span.end, 0
         while done < len(rows):
-            count = min(LARGEST_INSERT, 1 << (len(rows) - done).bit_length() - 1)
+            count = largest_insert(len(rows) - done)
             values: list[object] = []
             for row in rows[done : done + count]:
                 last += 1
@@ -157,3 +168,17 @@ class Table:
     def _subscriptions(self) -> tuple[ActiveSubscription, ...]:
         rows = self._connection.execute("SELECT subscriber, kind, value, payload FROM subscriptions").fetchall()
         return tuple(decode_subscription(LiveKey(*key), payload) for *key, payload in rows)
+
+
+def largest_insert(count: int) -> int:
+    """Return how many of `count` rows, at least one, the next statement takes."""
+    return count if count <= FEW else min(LARGEST_INSERT, 1 << count.bit_length() - 1)
+
+
+@contextlib.contextmanager
+def reported() -> Generator[None]:
+    """Turn what SQLite raises into StorageError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(str(error)) from error

@@ -20,6 +20,7 @@ from handlers.engines.embedded_table import Table
 from handlers.engines.engine import Committed, fail
 from handlers.errors import StorageError
 from handlers.protocol.mercure.update import StoredUpdate, Update
+from handlers.protocol.mercure.update_run import is_alike
 
 log = logging.getLogger("holdfast.history")
 
@@ -28,9 +29,10 @@ LARGEST_BATCH = 16 * 1024 * 1024
 """Bytes, about: the update that passes it is the batch's last."""
 
 LONGEST_SLICE = 8
+MOST_IN_SLICE = 64
 LARGEST_SLICE = 256 * 1024
-"""What of a batch is delivered in one turn of the loop, the bytes being about: each update goes to every receiver, and
-between two turns the loop reads, writes and sees to its timers."""
+"""What of a batch is delivered in one turn of the loop: between two turns it reads, writes and sees to its timers. Each
+run of updates that are alike is a walk over every receiver, each update a line in the log, and the bytes are about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,11 +147,14 @@ class Writer:
 
 def slices(outcomes: Slice) -> Iterator[Slice]:
     """Yield `outcomes` in pieces that can be delivered in one turn each."""
-    begin = size = 0
-    for end, (pending, _) in enumerate(outcomes, start=1):
-        size += pending.row.size
-        if end - begin == LONGEST_SLICE or size >= LARGEST_SLICE:
+    begin = size = runs = 0
+    last: Update | None = None
+    for end, (pending, _) in enumerate(outcomes):
+        runs += last is None or not is_alike(last, pending.update)
+        if runs > LONGEST_SLICE or end - begin == MOST_IN_SLICE or size >= LARGEST_SLICE:
             yield outcomes[begin:end]
-            begin, size = end, 0
+            begin, size, runs = end, 0, 1
+        size += pending.row.size
+        last = pending.update
     if begin < len(outcomes):
         yield outcomes[begin:]

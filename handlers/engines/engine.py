@@ -48,6 +48,25 @@ class Opened:
     """Those that were alive when the last process ended. They stay so until an update says that they are gone."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which topics somebody asks for: any of these, or one that begins like any of these."""
+
+    topics: tuple[str, ...] = ()
+    beginnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Updates that were looked for, oldest first, and the place up to which there are no others of them."""
+
+    updates: tuple[StoredUpdate, ...]
+    reached: int
+
+    is_trimmed: bool
+    """Whether updates between the place asked for and the first one kept are gone, wanted or not."""
+
+
 class Engine(Protocol):
     """Open once, close once. All methods are called on the event loop's thread; any number of them may be awaited.
 
@@ -83,6 +102,16 @@ class Engine(Protocol):
 
         Without `with_presence`, those about subscriptions are passed over. Only an empty page says that there are no
         more. What is trimmed between two pages is not in the second. Raises StorageError.
+        """
+        ...
+
+    async def select(
+        self, after: int, upto: int, limit: int, wanted: Wanted, *, with_presence: bool = True
+    ) -> Selection:
+        """Return what `read` would, less what has no topic of `wanted`: as much of it as the engine can leave out.
+
+        It looks at a part of the history at a time, and goes on where that ended; a selection may be empty on the way.
+        `reached` is `upto` at the end, and grows with each call before. Raises StorageError.
         """
         ...
 

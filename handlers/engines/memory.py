@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from handlers.engines.engine import CLOSED, Committed, Opened, refused
+from handlers.engines.engine import CLOSED, Committed, Opened, Selection, Wanted, refused
 from handlers.errors import StorageError
 from handlers.protocol.mercure.update import StoredUpdate, Update
 from handlers.protocol.names import EventId
@@ -51,6 +51,13 @@ class MemoryEngine:
         """Return nothing."""
         self._check_open()
         return ()
+
+    async def select(
+        self, after: int, upto: int, limit: int, wanted: Wanted, *, with_presence: bool = True
+    ) -> Selection:
+        """Return nothing."""
+        self._check_open()
+        return Selection(updates=(), reached=upto, is_trimmed=after < upto)
 
     async def oldest(self) -> int | None:
         """Return None: nothing is kept."""

@@ -7,15 +7,14 @@ receive. Each session gets an update once, however many of its matchers match ho
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import NoReturn, Protocol
 
 from handlers.counters import Counters
 from handlers.errors import HubRefusal
 from handlers.hub.frames import Frames
-from handlers.hub.stream import HubStream
-from handlers.hub.subscriber import Readable, Readables
-from handlers.hub.topic_index import HubSession, SubscriberRow, TopicIndex, gather
+from handlers.hub.subscriber import Readables
+from handlers.hub.topic_index import HubSession, Receivers, SubscriberRow, TopicIndex, Walk, gather, split
 from handlers.open_ended import write_all
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.matching import Matching
@@ -29,6 +28,8 @@ log = logging.getLogger("holdfast.hub")
 
 TOO_MANY_PATTERNS = "Service Unavailable"
 SHARES = 10
+TOPICS_AT_ONCE = 100
+"""Topics that an update may have whatever is subscribed to: with more, they are counted against the patterns."""
 
 
 class Watcher(Protocol):
@@ -86,6 +87,19 @@ class Audience:
             if there + comers > self._unanchored_limit:
                 self._refuse(f"patterns that begin with {anchor:.200} are over the")
 
+    def check_cost(self, topics: Sequence[Topic]) -> None:
+        """Raise HubRefusal when an update with `topics` would keep everybody waiting, so many patterns are to be tried.
+
+        A hundred topics are not too many, even with as many patterns in one place as there may be.
+        """
+        if len(topics) <= TOPICS_AT_ONCE:
+            return
+        most = TOPICS_AT_ONCE * max(1, self._unanchored_limit)
+        tries = sum(self._current.tries(topic) + self._legacy.tries(topic) for topic in topics)
+        if tries > most:
+            reason = f"its {len(topics)} topics are to be tried on patterns {tries} times, more than {most}"
+            raise HubRefusal(503, TOO_MANY_PATTERNS, reason=reason)
+
     def _refuse(self, what: str) -> NoReturn:
         raise HubRefusal(503, TOO_MANY_PATTERNS, reason=f"{what} unanchored_limit of {self._unanchored_limit}")
 
@@ -116,58 +130,57 @@ class Audience:
         if self.watcher is not None:
             self.watcher.gone(session)
 
-    def deliver(self, update: Update) -> int:
-        """Give `update` to everybody who is subscribed to it and may read it; return how many there were."""
-        if update.presence is None:
-            rows = (row for topic in update.topics for row in self._rows(topic))
-            return self._send(*gather(rows), Frames(update), update)
-        return self._deliver_presence(update)
+    def deliver(self, *updates: Update) -> int:
+        """Give `updates`, at least one, to all who are subscribed and may read them; return how many there were.
+
+        Several are alike (`handlers.protocol.mercure.update_run`): each receiver gets all of them, in one write.
+        """
+        first = updates[0]
+        if first.presence is None:
+            rows = (row for topic in first.topics for row in self._rows(topic))
+            return self._send(self._readers(gather(rows), first), Frames(*updates))
+        return self._deliver_presence(first)
 
     def _deliver_presence(self, update: Update) -> int:
         """Tell of a subscription, to each watcher in its dialect; who speaks both is told in the current one."""
         assert update.presence is not None, "asked by the caller"
         current_topic, legacy_topic = update.topics
-        chunked, others = gather(self._current.rows(current_topic))
-        told = {*chunked, *others}
-        receivers = self._send_presence(chunked, others, update, legacy=False)
-        chunked, others = gather(self._legacy.rows(legacy_topic))
-        chunked = tuple(session for session in chunked if session not in told)
-        others = tuple(session for session in others if session not in told)
-        return receivers + self._send_presence(chunked, others, update, legacy=True)
+        current = gather(self._current.rows(current_topic))
+        legacy = gather(self._legacy.rows(legacy_topic))
+        if current != ((), ()) and legacy != ((), ()):
+            told = {*current.streams, *current.others}
+            legacy = split(session for sessions in legacy for session in sessions if session not in told)
+        receivers = self._send_presence(current, update, legacy=False)
+        return receivers + self._send_presence(legacy, update, legacy=True)
 
-    def _send_presence(
-        self, chunked: tuple[HubStream, ...], others: tuple[HubSession, ...], update: Update, *, legacy: bool
-    ) -> int:
-        if not chunked and not others:
+    def _send_presence(self, walk: Walk, update: Update, *, legacy: bool) -> int:
+        if not walk.streams and not walk.others:
             return 0  # nobody watches: nothing to encode
-        return self._send(chunked, others, Frames(encode_presence(self._hub_path, update, legacy=legacy)), update)
+        readers = self._readers(walk, update)
+        return self._send(readers, Frames(encode_presence(self._hub_path, update, legacy=legacy)))
 
-    def _send(
-        self, chunked: tuple[HubStream, ...], others: tuple[HubSession, ...], frames: Frames, update: Update
-    ) -> int:
-        if update.private:
-            may_read = self._reader_of(update)
-            chunked = tuple(session for session in chunked if may_read(session.subscriber.readable))
-            others = tuple(session for session in others if may_read(session.subscriber.readable))
-        if chunked:
-            write_all(chunked, frames.chunk, self._clock.now())
+    def _send(self, receivers: Receivers, frames: Frames) -> int:
+        streams, others = receivers
+        if streams:
+            write_all(streams, frames.chunk, self._clock.now())
         for session in others:
             guarded(session, session.deliver, frames)
-        self._counters.deliveries += len(chunked) + len(others)
-        return len(chunked) + len(others)
+        count = len(streams) + len(others)
+        self._counters.deliveries += count * len(frames.updates)
+        return count
 
-    def _reader_of(self, update: Update) -> Callable[[Readable], bool]:
-        """Return a function that says who may read a private update; equal grants are asked once."""
-        known: dict[Readable, bool] = {}
+    def _readers(self, walk: Walk, update: Update) -> Receivers:
+        """Return those of `walk` who may read `update`; equal grants are asked once."""
+        if not update.private:
+            return walk
         matches = self.matching.matches
-
-        def may_read(readable: Readable) -> bool:
-            found = known.get(readable)
-            if found is None:
-                found = known[readable] = readable.lets(update.topics, matches)
-            return found
-
-        return may_read
+        lets = {readable for readable in walk.readables if readable.lets(update.topics, matches)}
+        if len(lets) == len(walk.readables):
+            return walk
+        return Receivers(
+            tuple(session for session in walk.streams if session.subscriber.readable in lets),
+            tuple(session for session in walk.others if session.subscriber.readable in lets),
+        )
 
     def _rows(self, topic: Topic) -> Iterator[SubscriberRow]:
         yield from self._current.rows(topic)

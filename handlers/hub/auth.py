@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from handlers.errors import Challenge, HubRefusal
 from handlers.hub.key_ring import KeyRing, Role
-from handlers.hub.keys import KeySource
+from handlers.hub.keys import Key, KeySource
 from handlers.hub.settings import HubSettings
 from handlers.hub.signed import SignedToken, open_token
+from handlers.hub.verified import VerifiedToken, VerifiedTokens
 from handlers.protocol.fields import printable
 from handlers.protocol.mercure.claims import (
     CheckMatcher,
@@ -68,6 +69,7 @@ class Authority:
         self._clock = clock
         self._matching_check = matching_check
         self._ring = KeyRing(settings, clock=clock)
+        self._verified = VerifiedTokens()
         self._rules = _presenting_rules(settings)
 
     def has_keys(self, role: Role) -> bool:
@@ -93,8 +95,8 @@ class Authority:
                 return None
             if found.source is TokenSource.COOKIE and shown.method == "POST":
                 check_origin(shown.origin, shown.referer, self._settings.publish_origins)
-            token = await self._verify(open_token(found.value), role, resource)
-            return replace(token, is_cookie=found.source is TokenSource.COOKIE)
+            token = await self._verify(found.value, role, resource)
+            return replace(token, is_cookie=True) if found.source is TokenSource.COOKIE else token
         except TokenError as error:
             raise refusal(Challenge.INVALID_TOKEN, f"{role.value}'s token refused: {error}") from error
 
@@ -102,7 +104,17 @@ class Authority:
         """Stop fetching keys."""
         await self._ring.close()
 
-    async def _verify(self, signed: SignedToken, role: Role, resource: str) -> Token:
+    async def _verify(self, value: bytes, role: Role, resource: str) -> Token:
+        known = self._verified.find(role, value)
+        if known is None or not await _is_in_use(known):
+            self._verified.forget(role, value)
+            known = await self._verify_anew(open_token(value), role, resource)
+            self._verified.remember(role, value, known)
+        else:
+            self._check_claims(known.signed, resource, is_current=known.is_current)
+        return known.token
+
+    async def _verify_anew(self, signed: SignedToken, role: Role, resource: str) -> VerifiedToken:
         settings = self._settings
         dialect = find_dialect(
             signed.claims,
@@ -111,14 +123,20 @@ class Authority:
             speaks_legacy=settings.speaks_selectors,
         )
         is_current = dialect is TokenDialect.CURRENT
-        await _check_signature(signed, self._source(signed, role, is_current=is_current))
-        if is_current:
-            check_audience(signed.claims, resource)
-        expires_at = check_times(signed.claims, self._clock.wall(), required=is_current)
+        source = self._source(signed, role, is_current=is_current)
+        key = await _find_key(signed, source)
+        expires_at = self._check_claims(signed, resource, is_current=is_current)
         grants = parse_grants(signed.claims, dialect, speaks_2019=settings.speaks_2019, check=self._matching_check)
         if role is Role.PUBLISHER and grants.publish is None:
             raise TokenError("its 'mercure' claim has no 'publish'")
-        return Token(grants=grants, expires_at=expires_at, name=signed.name)
+        token = Token(grants=grants, expires_at=expires_at, name=signed.name)
+        return VerifiedToken(signed=signed, is_current=is_current, source=source, key=key, token=token)
+
+    def _check_claims(self, signed: SignedToken, resource: str, *, is_current: bool) -> float | None:
+        """Check what can change between two requests with one token; return when it expires."""
+        if is_current:
+            check_audience(signed.claims, resource)
+        return check_times(signed.claims, self._clock.wall(), required=is_current)
 
     def _source(self, signed: SignedToken, role: Role, *, is_current: bool) -> KeySource:
         """Return the keys that the token is under. What it says of its issuer only selects them."""
@@ -142,10 +160,18 @@ def allows_publish(token: Token, topics: Iterable[Topic], matches: Callable[[Mat
     return all(any(matches(matcher, topic) for matcher in granted) for topic in topics)
 
 
-async def _check_signature(signed: SignedToken, source: KeySource) -> None:
+async def _is_in_use(known: VerifiedToken) -> bool:
+    """Say whether the key that has verified a token still would: keys that were read anew are others."""
+    found = await known.source.candidates(known.signed.algorithm, known.signed.kid)
+    return any(key is known.key for key in found.keys)
+
+
+async def _find_key(signed: SignedToken, source: KeySource) -> Key:
+    """Return the key that verifies the signature."""
     found = await source.candidates(signed.algorithm, signed.kid)
-    if any(key.verifies(signed.signed, signed.signature) for key in found.keys):
-        return
+    for key in found.keys:
+        if key.verifies(signed.signed, signed.signature):
+            return key
     if found.retry_after:
         # Others' made-up keys have used up the fetch: this one may be the issuer's new key, and nobody can say yet.
         reason = "a token's 'kid' is not in the key set, which cannot be fetched again yet"

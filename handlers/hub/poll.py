@@ -1,4 +1,4 @@
-"""A subscriber's long poll: answered by the first update, or empty-handed when its time is up.
+"""A subscriber's long poll: answered by the next update, or empty-handed when its time is up.
 
 For clients that cannot stream; not of the specification, which allows other ways of dispatch. The answer has a
 cursor to come back with, so that nothing between two polls is missed where there is a history.
@@ -55,11 +55,11 @@ class HubPoll(Session):
             self.site.wheel.watch(self)
 
     def deliver(self, frames: Frames) -> None:
-        """Answer with an update, as soon as the transport is ours: a subscriber may be told of itself as it joins."""
+        """Answer with updates, as soon as the transport is ours: a subscriber may be told of itself as it joins."""
         if self.is_attached:
-            self._answer((frames.update,), self._form)
+            self._answer(frames.updates, self._form)
         else:
-            self._early = (*self._early, frames.update)
+            self._early = (*self._early, *frames.updates)
 
     def on_deadline(self, now: float) -> None:
         """The time is up: answer without an update."""

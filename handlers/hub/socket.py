@@ -62,7 +62,7 @@ class HubSocket(FramedSession):
         self._pings: TokenBucket | None = None
 
     def deliver(self, frames: Frames) -> None:
-        """Send an update."""
+        """Send updates."""
         self.write(frames.deflated_frame if self.is_deflated else frames.plain_frame)
         self.touched = self.site.clock.now()
 

@@ -45,7 +45,7 @@ class HubStream(StreamSession):
         )
 
     def deliver(self, frames: Frames) -> None:
-        """Append an update's event."""
+        """Append the events of updates."""
         self.write(frames.chunk if self.chunked else frames.event)
         self.touched = self.site.clock.now()
 

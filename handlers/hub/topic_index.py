@@ -8,11 +8,13 @@ dialect, because subscriptions are told of in the dialect of the watcher.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from functools import cached_property
+from typing import Final, NamedTuple, TypeVar
 
 from handlers.hub.poll import HubPoll
 from handlers.hub.socket import HubSocket
 from handlers.hub.stream import HubStream
+from handlers.hub.subscriber import Readable
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.matching import CompiledMatcher, Matching
 from handlers.protocol.names import Topic
@@ -21,8 +23,27 @@ HubSession = HubStream | HubPoll | HubSocket
 K = TypeVar("K", Matcher, str)
 
 
+class Receivers(NamedTuple):
+    """Some sessions: chunked streams, which get their bytes in one plain loop, and all others."""
+
+    streams: tuple[HubStream, ...]
+    others: tuple[HubSession, ...]
+
+
+class Walk(Receivers):
+    """Receivers that are asked for again and again, as long as nobody comes or goes."""
+
+    @cached_property
+    def readables(self) -> frozenset[Readable]:
+        """What there is among them of rights to read: who asks for each of these has asked for everybody."""
+        return frozenset(session.subscriber.readable for sessions in self for session in sessions)
+
+
+NOBODY: Final = Walk((), ())
+
+
 class SubscriberRow:
-    """Everybody with one matcher: chunked streams, which get their bytes in one plain loop, and all others.
+    """Everybody with one matcher.
 
     `compiled` is the matcher where that is a pattern, so that it is at hand for as long as somebody is here.
     """
@@ -32,7 +53,7 @@ class SubscriberRow:
     def __init__(self, compiled: CompiledMatcher | None = None) -> None:
         self.compiled = compiled
         self.members: dict[HubSession, None] = {}
-        self._walk: tuple[tuple[HubStream, ...], tuple[HubSession, ...]] | None = None
+        self._walk: Walk | None = None
 
     def add(self, session: HubSession) -> None:
         """Put `session` at the end."""
@@ -44,8 +65,8 @@ class SubscriberRow:
         self.members.pop(session, None)
         self._walk = None
 
-    def walk(self) -> tuple[tuple[HubStream, ...], tuple[HubSession, ...]]:
-        """Return (chunked streams, others) as they stand now; the tuples never change under a walker."""
+    def walk(self) -> Walk:
+        """Return everybody as they stand now; the tuples never change under a walker."""
         if self._walk is None:
             self._walk = split(self.members)
         return self._walk
@@ -125,6 +146,14 @@ class TopicIndex:
                 if place is not None:
                     yield from matching_rows(place, topic)
 
+    def tries(self, topic: Topic) -> int:
+        """Return how many patterns `topic` has to be tried on."""
+        count = len(self._unanchored)
+        if self._anchored:
+            anchors = self._matching.anchors(self._patterns, topic)
+            count += sum(len(self._anchored.get(anchor, ())) for anchor in anchors)
+        return count
+
     def _place_of(self, anchor: str | None) -> dict[Matcher, SubscriberRow]:
         return self._unanchored if anchor is None else self._anchored.setdefault(anchor, {})
 
@@ -136,17 +165,25 @@ def matching_rows(place: dict[Matcher, SubscriberRow], topic: Topic) -> Iterator
             yield row
 
 
-def gather(rows: Iterable[SubscriberRow]) -> tuple[tuple[HubStream, ...], tuple[HubSession, ...]]:
-    """Return (chunked streams, others) of all rows, each session once."""
+def gather(rows: Iterable[SubscriberRow]) -> Walk:
+    """Return everybody in the rows, each session once."""
     found = tuple(rows)
     if not found:
-        return (), ()
+        return NOBODY
     if len(found) == 1:
         return found[0].walk()
-    return split(dict.fromkeys(session for row in found for session in row.members))
+    # Mostly there is one long row, and a few who ask for everything: those are looked at, and it is taken as it is.
+    longest = max(found, key=lambda row: len(row.members))
+    others = (row.members for row in found if row is not longest)
+    more = dict.fromkeys(session for members in others for session in members if session not in longest.members)
+    walk = longest.walk()
+    if not more:
+        return walk
+    streams, rest = split(more)
+    return Walk(walk.streams + streams, walk.others + rest)
 
 
-def split(sessions: Iterable[HubSession]) -> tuple[tuple[HubStream, ...], tuple[HubSession, ...]]:
+def split(sessions: Iterable[HubSession]) -> Walk:
     """Tell the chunked streams from the rest."""
     streams: list[HubStream] = []
     others: list[HubSession] = []
@@ -155,7 +192,7 @@ def split(sessions: Iterable[HubSession]) -> tuple[tuple[HubStream, ...], tuple[
             streams.append(session)
         else:
             others.append(session)
-    return tuple(streams), tuple(others)
+    return Walk(tuple(streams), tuple(others))
 
 
 def drop(place: dict[K, SubscriberRow], key: K, session: HubSession) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from handlers.counters import Counters
 from handlers.errors import HubRefusal, StorageError
@@ -28,7 +29,7 @@ from proxy.hub.debugger import Debugger
 from proxy.hub.listing import Listing
 from proxy.hub.request import HubRequest
 from proxy.hub.subscribing import Subscribing
-from proxy.outgoing import Incoming
+from proxy.incoming import Incoming
 from proxy.protocol.cors import preflight_headers
 
 log = logging.getLogger("holdfast.hub")

@@ -29,7 +29,11 @@ SMALL = 131_072
 """Characters of data in a page, up to which what is left behind it is taken to be little."""
 
 AT_ONCE = 50
-"""Updates that are selected for one subscriber in one turn of the loop."""
+"""Updates that are selected for one subscriber in one turn of the loop ..."""
+TRIES_AT_ONCE = 5000
+"""... and how often a topic of theirs is tried on one of its matchers, about."""
+
+TRIMMED = "the history was trimmed past this reader"
 
 _PLACE = re.compile("#([0-9]{1,18})")
 
@@ -99,6 +103,7 @@ class Reading:
         self.position = position
         self._is_small = False
         self._sees_presence = sieve.sees_presence(subscriber)
+        self._wanted = sieve.wanted(subscriber)
         self._is_bound = position > 0
 
     @property
@@ -108,24 +113,37 @@ class Reading:
 
     async def page(self, upto: int) -> tuple[Update, ...]:
         """Return what the next page has for this subscriber, which may be nothing, and move on. Raises StorageError."""
-        page = await self._hub.engine.read(self.position, upto, PAGE, with_presence=self._sees_presence)
-        if self._is_bound and (not page or page[0].seq > self.position + 1):
-            await self._check_trims(upto)
-        self._is_bound = True
-        self.position = page[-1].seq if page else upto
-        updates = await self._select(page)
+        updates = await self._select(await self._read(upto))
         self._is_small = sum(len(update.data) for update in updates) <= SMALL
         self._counters.mercure_replayed += len(updates)
         return updates
 
+    async def _read(self, upto: int) -> tuple[StoredUpdate, ...]:
+        """Read on, and check that nothing is missing in front of what was read."""
+        engine, is_bound, self._is_bound = self._hub.engine, self._is_bound, True
+        if self._wanted is None:
+            page = await engine.read(self.position, upto, PAGE, with_presence=self._sees_presence)
+            if is_bound and (not page or page[0].seq > self.position + 1):
+                await self._check_trims(upto)
+            self.position = page[-1].seq if page else upto
+            return page
+        found = await engine.select(self.position, upto, PAGE, self._wanted, with_presence=self._sees_presence)
+        if is_bound and found.is_trimmed:
+            raise HistoryTrimmed(TRIMMED)
+        self.position = found.reached
+        return found.updates
+
     async def _select(self, page: tuple[StoredUpdate, ...]) -> tuple[Update, ...]:
         """Return what of a page is for this subscriber, letting others have their turn in between."""
         updates: list[Update] = []
-        for number, stored in enumerate(page, start=1):
+        looked_at = tries = 0
+        for stored in page:
             update = self._sieve.select(self._subscriber, stored.update)
             if update is not None:
                 updates.append(update)
-            if number % AT_ONCE == 0:
+            looked_at, tries = looked_at + 1, tries + len(stored.update.topics) * len(self._subscriber.matchers)
+            if looked_at == AT_ONCE or tries >= TRIES_AT_ONCE:
+                looked_at = tries = 0
                 await asyncio.sleep(0)
         return tuple(updates)
 
@@ -133,7 +151,7 @@ class Reading:
         """Raise StorageError if what comes next was trimmed: a client must not take what it gets for all there was."""
         oldest = await self._hub.engine.oldest()
         if self.position < upto and (oldest is None or oldest > self.position + 1):
-            raise HistoryTrimmed("the history was trimmed past this reader")
+            raise HistoryTrimmed(TRIMMED)
 
     async def until_close(self) -> AsyncIterator[tuple[Update, ...]]:
         """Yield pages until so little is left that the subscriber can join.

@@ -11,7 +11,7 @@ from handlers.protocol.mercure.headers import SECURITY_HEADERS
 from handlers.protocol.mercure.identity import metadata_url, resource_of
 from proxy.errors import RequestBodyError
 from proxy.exchange import Exchange
-from proxy.outgoing import Incoming
+from proxy.incoming import Incoming
 from proxy.protocol.cors import answer_headers
 
 

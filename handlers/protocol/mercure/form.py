@@ -32,7 +32,7 @@ def parse_form(data: bytes, *, strict: bool) -> Pairs:
     for pair in data.split(b"&"):
         if not pair:
             continue
-        if b";" in pair or _BAD_ESCAPE.search(pair):
+        if b";" in pair or (b"%" in pair and _BAD_ESCAPE.search(pair)):
             if strict:
                 name = pair.partition(b"=")[0][:20]  # the value might be a token, and so might a bare name
                 raise ValueError(f"malformed pair in a form: {name!r}")
@@ -53,4 +53,5 @@ def values_of(pairs: Pairs, name: str) -> tuple[str, ...]:
 
 
 def _decode(text: bytes) -> str:
-    return unquote_to_bytes(text.replace(b"+", b" ")).decode("utf-8", "surrogateescape")
+    text = text.replace(b"+", b" ")
+    return (unquote_to_bytes(text) if b"%" in text else text).decode("utf-8", "surrogateescape")

@@ -27,7 +27,8 @@ TOKEN_PARAMETERS: Final = frozenset({"authorization", "access_token", "jwt"})
 """Parameters of URLs that hold tokens: the older dialects', RFC 6750's, and the playground's."""
 
 _BLANKS: Final = b" \t"
-_PARAMETER: Final = re.compile(r"([?&;])([^?&;=#]*)=([^&;#]*)")
+_PARAMETER: Final = re.compile(r"([?&;])([^?&;=#]*)=[^?&;#]*")
+_REST: Final = re.compile(r"=\.\.\.\?[^&;#]*")
 _STATUSES: Final = {
     Challenge.NO_TOKEN: (401, "Unauthorized"),
     Challenge.INVALID_TOKEN: (401, "Unauthorized"),
@@ -113,7 +114,10 @@ def without_tokens(uri: str) -> str:
         is_token = unquote_plus(found[2]).lower() in TOKEN_PARAMETERS
         return f"{found[1]}{found[2]}=..." if is_token else found[0]
 
-    return _PARAMETER.sub(shown, uri) if "?" in uri else uri
+    if "?" not in uri:
+        return uri
+    # A value ends at a question mark first, as it may be the one that the parameters begin with: `/p;x=?jwt=...`.
+    return _REST.sub("=...", _PARAMETER.sub(shown, uri))
 
 
 def _bearer(values: tuple[bytes, ...], rules: PresentingRules) -> bytes:

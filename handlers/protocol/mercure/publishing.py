@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol, cast
 
 import msgspec
@@ -154,6 +155,7 @@ def make_update(
     )
 
 
+@lru_cache(maxsize=64)
 def _media_type(content_type: bytes) -> str | None:
     """Return the media type in lower case, None if it or a parameter behind it is malformed."""
     text = content_type.decode("latin-1")

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from handlers.engines import embedded_reader as module
 from handlers.engines.embedded import EmbeddedEngine
 from handlers.engines.embedded_reader import FIND, PAGE_BYTES
-from handlers.engines.engine import Limits
+from handlers.engines.engine import Limits, Wanted
 from handlers.errors import StorageError
 from handlers.protocol.names import EventId
-from tests.handlers.engines.updates import History, ids, seqs, update
+from tests.handlers.engines.updates import History, ids, on, presence, seqs, subscription, update
 
 
 @pytest.fixture
@@ -122,3 +123,70 @@ async def test_an_id_is_looked_up_by_index(path: Path) -> None:
         with closing(sqlite3.connect(path)) as other:
             plan = other.execute(f"EXPLAIN QUERY PLAN {FIND}", ("a",)).fetchall()
     assert [step[3] for step in plan] == ["SEARCH updates USING COVERING INDEX updates_by_id (id=?)"]
+
+
+# -- looking for topics ---------------------------------------------------------------------------------------------
+
+
+async def selected(history: History, upto: int, wanted: Wanted, *, limit: int = 500, after: int = 0) -> list[int]:
+    """Look for what is wanted to the end; return its places."""
+    found: list[int] = []
+    while after < upto:
+        selection = await history.engine.select(after, upto, limit, wanted)
+        assert after < selection.reached <= upto
+        after = selection.reached
+        found += seqs(selection.updates)
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 500])
+async def test_only_what_is_wanted_is_selected(path: Path, limit: int) -> None:
+    topics = (("a",), ("b",), ("b", "a"), ("ab",), ('"a"',), ("a/1",), ("a",))
+    async with History(EmbeddedEngine(path)) as history:
+        await history.append(*(on(number, *each) for number, each in enumerate(topics)))
+        for wanted, places in (
+            (Wanted(topics=("a",)), [1, 3, 7]),
+            (Wanted(topics=("a", "ab")), [1, 3, 4, 7]),
+            (Wanted(beginnings=("a",)), [1, 3, 4, 5, 6, 7]),  # the fifth by the quote in it: left to the caller
+            (Wanted(topics=("b",), beginnings=("a/",)), [2, 3, 6]),
+            (Wanted(topics=('"a"',)), [5]),
+            (Wanted(topics=("c",)), []),
+        ):
+            assert await selected(history, 7, wanted, limit=limit) == places
+            assert await selected(history, 5, wanted, limit=limit, after=1) == [
+                each for each in places if 1 < each <= 5
+            ]
+
+
+async def test_a_selection_looks_at_so_much_at_once_and_goes_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SELECT", module.SELECT.replace(str(module.SPAN), "10"))
+    async with History(EmbeddedEngine(path)) as history:
+        await history.append(*(on(number, "a" if number == 25 else "b") for number in range(40)))
+        first = await history.engine.select(0, 40, 500, Wanted(topics=("a",)))
+        assert (first.updates, first.reached, first.is_trimmed) == ((), 11, False)
+        assert await selected(history, 40, Wanted(topics=("a",))) == [26]
+
+
+async def test_a_selection_is_bounded_in_bytes(path: Path) -> None:
+    async with History(EmbeddedEngine(path)) as history:
+        await history.append(*(update(number, data="x" * (PAGE_BYTES // 2)) for number in range(4)))
+        wanted = Wanted(topics=update(0).topics)
+        first = await history.engine.select(0, 4, 500, wanted)
+        assert (seqs(first.updates), first.reached) == ([1], 1)
+        assert await selected(history, 4, wanted) == [1, 2, 3, 4]
+
+
+async def test_a_selection_says_when_what_comes_next_is_gone(path: Path) -> None:
+    async with History(EmbeddedEngine(path, limits=Limits(size=3))) as history:
+        await history.append(*(on(number, "b") for number in range(9)))
+        for after, upto, is_trimmed in ((0, 9, True), (5, 9, True), (6, 9, False), (2, 4, True), (9, 9, False)):
+            found = await history.engine.select(after, upto, 500, Wanted(topics=("a",)))
+            assert (found.updates, found.reached, found.is_trimmed) == ((), upto, is_trimmed)
+
+
+async def test_subscriptions_are_looked_for_where_that_is_asked(path: Path) -> None:
+    async with History(EmbeddedEngine(path)) as history:
+        await history.append(presence(subscription(1), active=True), on(1, "/current"))
+        wanted = Wanted(topics=("/current",))
+        assert seqs((await history.engine.select(0, 2, 500, wanted)).updates) == [1, 2]
+        assert seqs((await history.engine.select(0, 2, 500, wanted, with_presence=False)).updates) == [2]

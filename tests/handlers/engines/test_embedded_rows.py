@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.engines.embedded_rows import READ_COLUMNS, decode_rows, decode_subscription, encode_row
+from handlers.engines.embedded_rows import READ_COLUMNS, decode_rows, decode_subscription, encode_row, needles_of
+from handlers.engines.engine import Wanted
 from handlers.errors import StorageError
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.update import ActiveSubscription, Presence, StoredUpdate, Update
@@ -127,3 +128,16 @@ def test_what_cannot_be_written_is_refused(bad: Update) -> None:
 def test_a_row_that_something_else_wrote_is_refused(row: list[object]) -> None:
     with pytest.raises(StorageError, match=r"^an update cannot be read: "):
         decode_rows(msgspec.json.encode([row]))
+
+
+@given(topics=st.lists(TEXT, min_size=1), other=TEXT)
+def test_the_column_of_topics_holds_what_is_looked_for_if_it_is_there(topics: list[str], other: str) -> None:
+    column = encode_row(Update(topics=tuple(map(Topic, topics)), id=EventId("1")), at=0).topics
+    for topic in topics:
+        beginning = topic[: len(topic) // 2]
+        needles = needles_of(Wanted(topics=(topic,), beginnings=(beginning,)))
+        assert all(needle in column for needle in needles)
+        with closing(sqlite3.connect(":memory:")) as connection:
+            assert connection.execute("SELECT instr(?, ?)", (column, needles[0])).fetchone()[0] > 0
+    if other not in topics:
+        assert needles_of(Wanted(topics=(other,)))[0] not in msgspec.json.decode(column, type=list[str])

@@ -14,11 +14,17 @@ from typing import Any
 import pytest
 
 from handlers.engines.embedded import EmbeddedEngine
-from handlers.engines.embedded_writer import LARGEST_BATCH, LONGEST_BATCH
+from handlers.engines.embedded_writer import (
+    LARGEST_BATCH,
+    LARGEST_SLICE,
+    LONGEST_BATCH,
+    LONGEST_SLICE,
+    MOST_IN_SLICE,
+)
 from handlers.engines.engine import Limits
 from handlers.errors import StorageError
 from tests.handlers.engines.disk import compiled
-from tests.handlers.engines.updates import NOW, History, ids, seqs, update
+from tests.handlers.engines.updates import NOW, History, ids, on, seqs, update
 from tests.support.patience import bounded
 
 ROOT = Path(__file__).parents[3]
@@ -170,3 +176,16 @@ async def test_a_defect_in_the_thread_fails_the_batch_and_not_the_thread(
             await history.append(update(1), at="1")  # type: ignore[arg-type]
         assert seqs(await history.append(update(2))) == [1]
     assert "history updates=1 not stored\nTraceback" in caplog.text
+
+
+async def test_what_is_delivered_in_one_turn_is_bounded_in_runs_updates_and_bytes(path: Path) -> None:
+    for name, updates, most in (
+        ("runs", [on(number, str(number)) for number in range(100)], LONGEST_SLICE),
+        ("updates", [on(number, "a") for number in range(300)], MOST_IN_SLICE),
+        ("bytes", [update(number, data="x" * (LARGEST_SLICE // 4)) for number in range(30)], 4),
+    ):
+        async with History(EmbeddedEngine(path.with_name(name))) as history:
+            # The first is a batch of its own, and the rest is there when that is written.
+            await history.append(*updates)
+            assert ids(history.delivered) == [each.id for each in updates]
+            assert max(history.batches) == most

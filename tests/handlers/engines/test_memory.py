@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from handlers.engines.engine import Wanted
 from handlers.engines.memory import MemoryEngine
 from handlers.protocol.mercure.update import StoredUpdate
 from handlers.protocol.names import EventId
@@ -53,3 +54,11 @@ async def test_a_delivery_that_fails_stops_no_other() -> None:
     await engine.append(update(3), at=NOW)
     assert delivered == [1, 2, 3]
     assert waiting[0].done()
+
+
+async def test_nothing_is_selected() -> None:
+    async with History(MemoryEngine()) as history:
+        await history.append(update(1))
+        found = await history.engine.select(0, 1, 500, Wanted(topics=("a",)))
+        assert (found.updates, found.reached, found.is_trimmed) == ((), 1, True)
+        assert not (await history.engine.select(1, 1, 500, Wanted(topics=("a",)))).is_trimmed

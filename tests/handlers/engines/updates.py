@@ -19,6 +19,11 @@ def update(number: int, *, data: str = "") -> Update:
     return Update(topics=(Topic("https://example.com/a"),), id=EventId(f"urn:test:{number}"), data=data or str(number))
 
 
+def on(number: int, *topics: str) -> Update:
+    """An update on these topics."""
+    return Update(topics=tuple(map(Topic, topics)), id=EventId(f"urn:test:{number}"), data=str(number))
+
+
 def subscription(number: int, payload: object = None) -> ActiveSubscription:
     return ActiveSubscription(
         subscriber=SubscriberId(f"urn:uuid:{number}"),

@@ -6,12 +6,13 @@ import asyncio
 
 from handlers.broker import Broker
 from handlers.hub.bridge import Bridge
+from handlers.settings import HoldSettings
 from tests.handlers.hub.hub_room import HUB_PATH, HubRoom
 
 
 def bridged(room: HubRoom, *, shows_private: bool = False, makes_private: bool = False) -> Bridge:
     """Put a bridge between the room's edge and its hub."""
-    broker = Broker(edge=room.edge, clock=room.clock, counters=room.counters, id_cache_ttl=60)
+    broker = Broker(edge=room.edge, clock=room.clock, wheel=room.wheel, counters=room.counters, settings=HoldSettings())
     bridge = Bridge(
         hub=room.hub,
         edge=room.edge,

@@ -9,7 +9,9 @@ import pytest
 
 from handlers.errors import HubRefusal
 from handlers.protocol.http1 import encode_chunk
+from handlers.protocol.mercure.event import encode_event
 from handlers.protocol.mercure.matcher import Matcher
+from handlers.protocol.names import Topic
 from tests.handlers.hub.hub_room import EVENT, HUB_PATH, HubRoom, exact, pattern, presence_of, selector, update
 
 CHUNK = encode_chunk(EVENT)
@@ -277,3 +279,51 @@ async def test_with_ten_thousand_others_nobody_is_asked_about_an_update(hub_room
     assert hub_room.audience.deliver(private) == 1
     assert {matcher for matcher, _ in hub_room.matching.asked} == {exact("/users/me")}
     assert transport.written == [CHUNK, CHUNK]
+
+
+# -- several at once ------------------------------------------------------------------------------------------------
+
+
+async def test_updates_that_are_alike_leave_in_one_write_for_each_receiver(hub_room: HubRoom) -> None:
+    held = hub_room.crowd(3, exact("a")) + hub_room.crowd(2, exact("*"), chunked=False)
+    updates = [update("a", event_id=str(number), data=f"{number}\n") for number in range(5)]
+    assert hub_room.audience.deliver(*updates) == 5
+    events = b"".join(map(encode_event, updates))
+    assert [transport.written for transport, _ in held] == [[encode_chunk(events)]] * 3 + [[events]] * 2
+    assert hub_room.counters.deliveries == 25
+
+
+async def test_of_private_updates_that_are_alike_each_reader_gets_all_and_nobody_else_any(hub_room: HubRoom) -> None:
+    [(may, _)] = hub_room.crowd(1, exact("a"), grants=ALL_GRANTS, chunked=False)
+    [(may_not, _)] = hub_room.crowd(1, exact("a"), chunked=False)
+    updates = [update("a", event_id=number, is_private=True) for number in "12"]
+    assert hub_room.audience.deliver(*updates) == 1
+    assert (may.written, may_not.written) == ([b"".join(map(encode_event, updates))], [])
+
+
+async def test_a_web_socket_gets_a_message_for_each(hub_room: HubRoom) -> None:
+    plain, _ = await hub_room.socket(exact("a"))
+    deflated, _ = await hub_room.socket(exact("a"), is_deflated=True)
+    hub_room.audience.deliver(*(update("a", event_id=number) for number in "123"))
+    for client in (plain, deflated):
+        assert [json.loads(await client.heard())["id"] for _ in range(3)] == ["1", "2", "3"]
+
+
+# -- what an update may cost ----------------------------------------------------------------------------------------
+
+
+async def test_an_update_that_would_be_tried_too_often_is_refused() -> None:
+    async with HubRoom(unanchored_limit=10) as room:
+        for number in range(10):
+            room.crowd(1, selector(f"{{x}}/{number}"))
+        topics = [Topic(f"t/{number}") for number in range(101)]
+        room.audience.check_cost(topics[:100])
+        with pytest.raises(HubRefusal) as caught:
+            room.audience.check_cost(topics)
+        assert (caught.value.status, caught.value.text) == (503, "Service Unavailable")
+        assert "101 topics are to be tried on patterns 1010 times, more than 1000" in caught.value.reason
+
+
+async def test_many_topics_are_no_cost_where_no_pattern_is_tried_on_them(hub_room: HubRoom) -> None:
+    hub_room.crowd(3, exact("a"), exact("*"), selector("https://example.com/{x}"), pattern("https://example.com/:x"))
+    hub_room.audience.check_cost([Topic(f"https://other.example/{number}") for number in range(1000)])

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,8 @@ from tests.handlers.hub.signing import (
     SECRET,
     current_claims,
     details,
+    jwk,
+    key_set,
     private_key,
     public_pem,
     token,
@@ -304,3 +307,59 @@ async def test_any_bytes_are_a_token_none_or_a_refusal(
 
     with contextlib.suppress(HubRefusal):
         assert await HUB.check(shown, role, resource=RESOURCE) is None
+
+
+# -- tokens that come again -----------------------------------------------------------------------------------------
+
+
+async def test_a09_a_token_that_was_good_is_not_when_its_time_has_not_come_back() -> None:
+    clock = ManualClock()
+    hub = Authority(HubSettings(protocols=("1.0",), issuers=ISSUERS), clock=clock, matching_check=MATCHING.check)
+    shown = bearer(access_token())
+    first = await checked(shown, hub=hub)
+    assert await checked(shown, hub=hub) is first, "verified once"
+    clock.advance(60)
+    await assert_invalid(shown, "it expired", hub=hub)
+
+
+async def test_a08_a_token_that_was_good_here_is_not_at_another_resource() -> None:
+    hub, shown = authority(), bearer(access_token())
+    assert await checked(shown, hub=hub) is not None
+    with pytest.raises(HubRefusal) as caught:
+        await hub.check(shown, PUBLISHER, resource="https://another.example/.well-known/mercure")
+    assert "its 'aud' is" in caught.value.reason
+
+
+async def test_a25_a_token_that_was_good_for_one_role_is_not_for_the_other() -> None:
+    hub, shown = authority(), bearer(access_token(SECRET))
+    assert await checked(shown, PUBLISHER, hub) is not None
+    await assert_invalid(shown, "its signature is wrong", SUBSCRIBER, hub)
+
+
+async def test_a_token_that_was_good_in_the_header_is_still_told_from_a_cookie() -> None:
+    hub, value = authority(), access_token()
+    cookie = Shown(method="GET", cookies=(f"{CURRENT_COOKIE}={value}".encode(),))
+    found = [await checked(shown, hub=hub) for shown in (bearer(value), cookie, bearer(value))]
+    assert [each.is_cookie for each in found if each is not None] == [False, True, False]
+
+
+async def test_a_changed_byte_of_a_token_that_was_good_is_seen() -> None:
+    hub, value = authority(), access_token()
+    assert await checked(value, hub=hub) is not None
+    head, claims, signature = value.split(".")
+    other = "B" if signature[0] == "A" else "A"
+    await assert_invalid(f"{head}.{claims}.{other}{signature[1:]}", "its signature is wrong", hub=hub)
+
+
+async def test_a28_a_token_that_was_good_is_not_once_its_key_is_withdrawn(tmp_path: Path) -> None:
+    first, second = private_key("ES256"), private_key("ES256", 1)
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(key_set(jwk(first, "ES256", kid="one")))
+    hub = authority(issuers=(IssuerSettings(id="https://issuer.example", publisher_jwks=keys.as_uri()),))
+    shown = bearer(token(current_claims(), first, "ES256", typ="at+jwt", kid="one"))
+    assert await checked(shown, hub=hub) is await checked(shown, hub=hub) is not None
+    keys.write_bytes(key_set(jwk(second, "ES256", kid="two"), jwk(first, "ES256", kid="one")))
+    assert await checked(shown, hub=hub) is not None, "read anew, and still there"
+    keys.write_bytes(key_set(jwk(second, "ES256", kid="two"), jwk(second, "ES256", kid="three")))
+    await assert_invalid(shown, "its signature is wrong", hub=hub)
+    await hub.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, WsMessageFormat
@@ -161,7 +162,7 @@ async def test_items_become_what_the_operator_says(hub_room: HubRoom, makes_priv
 async def test_an_item_that_says_nothing_to_subscribers_is_published_at_once(hub_room: HubRoom, item: Item) -> None:
     bridge, updates = bridged(hub_room), followed(hub_room)
     assert bridge.publish([item]) is None
-    assert bridge.publish([replace(item, id=ItemId("1"))]) is None
+    assert bridge.publish([msgspec.structs.replace(item, id=ItemId("1"))]) is None
     assert not updates
     assert (hub_room.counters.publications, hub_room.counters.mercure_unbridged) == (2, 0)
     assert is_idle(bridge)
@@ -199,12 +200,12 @@ async def test_what_no_update_can_be_made_of_stays_an_item_and_is_counted(
 async def test_an_item_with_an_id_that_was_seen_is_a_duplicate_on_both_sides(hub_room: HubRoom) -> None:
     client, _ = await hub_room.stream("a")
     bridge, updates = bridged(hub_room), followed(hub_room)
-    item = replace(stream_item("a", b"x"), id=ItemId("1"))
+    item = msgspec.structs.replace(stream_item("a", b"x"), id=ItemId("1"))
     for _ in range(3):
         done = bridge.publish([item, item])
         if done is not None:
             await finished(done)
-    done = bridge.publish([replace(item, id=ItemId("2"))])
+    done = bridge.publish([msgspec.structs.replace(item, id=ItemId("2"))])
     await finished(done)
     assert len(updates) == 2
     assert [await client.chunk(), await client.chunk()] == [b"x", b"x"]

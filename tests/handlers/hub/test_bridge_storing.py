@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from handlers.errors import StorageError
 from handlers.hub.bridge import Bridge
@@ -41,16 +41,17 @@ def identified(content: bytes, item_id: str | None) -> Item:
 def noted(room: HubRoom) -> list[bytes]:
     """Note what streams on channel `a` get, in the place of a connection."""
     contents: list[bytes] = []
-    deliver = room.edge.deliver
+    deliver_all = room.edge.deliver_all
 
-    def note_and_deliver(item: Item, told: object = None) -> int:
-        assert told is None, "no update may come from the hub's side: its item comes itself"
-        published = item.http_stream or item.ws_message
-        assert published is not None
-        contents.append(published.content)
-        return deliver(item)
+    def refuse(items: Sequence[Item]) -> int:
+        raise AssertionError("no update may come from the hub's side: its item comes itself")
 
-    room.edge.deliver = note_and_deliver  # type: ignore[method-assign]
+    def note_and_deliver(items: Sequence[Item]) -> list[int]:
+        contents.extend(map(content_of, items))
+        return deliver_all(items)
+
+    room.edge.deliver_once = refuse  # type: ignore[method-assign]
+    room.edge.deliver_all = note_and_deliver  # type: ignore[method-assign]
     return contents
 
 
@@ -250,7 +251,8 @@ async def test_updates_and_items_of_one_commit_have_the_same_order_on_both_sides
     held.hub.publish(update("a", data="third", event_id="u2"))
     await engine.commit()
     await finished(done)
-    assert [event.split(b"data: ")[1] for event in subscriber.written] == [b"first\n\n", b"second\n\n", b"third\n\n"]
+    events = b"".join(subscriber.written).split(b"data: ")
+    assert [event.partition(b"\n")[0] for event in events] == [b"id: u1", b"first", b"second", b"third"]
     assert await client.chunk() == b"id: u1\ndata: first\n\n"
     assert await client.chunk() == b"data: second\n\n"
     assert await client.chunk() == b"id: u2\ndata: third\n\n"

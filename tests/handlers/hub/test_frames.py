@@ -48,14 +48,14 @@ def test_the_message_in_a_frame_of_text(is_deflated: bool) -> None:
     frames = Frames(UPDATE)
     frame = parsed(frames.deflated_frame if is_deflated else frames.plain_frame, is_deflated=is_deflated)
     assert (frame.opcode, frame.fin) == (Opcode.TEXT, True)
-    assert json.loads(bytes(frame.data)) == json.loads(frames.message) == MESSAGE
+    assert json.loads(bytes(frame.data)) == json.loads(frames.messages[0]) == MESSAGE
 
 
 def test_the_deflated_frame_is_shorter() -> None:
     assert len(Frames(UPDATE).deflated_frame) < len(Frames(UPDATE).plain_frame)
 
 
-@pytest.mark.parametrize("form", ["event", "chunk", "message", "plain_frame", "deflated_frame"])
+@pytest.mark.parametrize("form", ["event", "chunk", "messages", "plain_frame", "deflated_frame"])
 def test_each_form_is_encoded_once(form: str) -> None:
     frames = Frames(UPDATE)
     assert getattr(frames, form) is getattr(frames, form)

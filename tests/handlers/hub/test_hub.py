@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import pytest_asyncio
 
 from handlers.errors import StorageError
-from handlers.hub.hub import UNHEALTHY_SECONDS, bare_event_id
+from handlers.hub.hub import UNHEALTHY_SECONDS, Hub, bare_event_id
 from handlers.protocol.mercure.headers import EARLIEST
-from handlers.protocol.mercure.update import ActiveSubscription, Update
-from handlers.protocol.names import SubscriberId
+from handlers.protocol.mercure.update import ActiveSubscription, StoredUpdate, Update
+from handlers.protocol.names import EventId, SubscriberId
 from tests.handlers.hub.held_engine import HeldEngine, opened_at
 from tests.handlers.hub.hub_room import HubRoom, exact, presence_of, update
 from tests.support.turns import settle
@@ -72,7 +72,7 @@ async def test_p23_nothing_is_delivered_before_it_is_stored_and_all_is_before_th
     assert transport.written == []
     seen.clear()
     await engine.commit()
-    assert transport.written == [EVENTS["1"], EVENTS["2"], EVENTS["3"]]
+    assert transport.written == [EVENTS["1"] + EVENTS["2"] + EVENTS["3"]], "one commit, one list: one write"
     assert seen == [transport.written] * 2
 
 
@@ -187,3 +187,47 @@ async def test_o08_a_closed_history_refuses_what_comes_late(hub_room: HubRoom) -
         await asyncio.shield(hub_room.hub.publish(update("a")))
     await settle()
     assert hub_room.counters.mercure_storage_failures == 1
+
+
+# -- with the audience in other processes ---------------------------------------------------------------------------
+
+
+async def test_a_relay_gets_each_batch_whole_before_whoever_published_is_answered(
+    held: HubRoom, engine: HeldEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "holdfast.hub")
+    batches: list[list[EventId]] = []
+    followed: list[Update] = []
+
+    def relay(batch: Sequence[StoredUpdate]) -> int:
+        assert not any(future.done() for future in futures)
+        batches.append([stored.update.id for stored in batch])
+        return 3
+
+    held.hub.relay, held.hub.follower = relay, followed.append
+    futures = [held.hub.publish(update("a", event_id=number)) for number in "12"]
+    await engine.commit()
+    assert batches == [["1", "2"]]
+    assert [each.id for each in followed] == ["1", "2"]
+    assert (held.hub.last_seq, held.hub.last_id, held.counters.mercure_updates) == (2, "2", 2)
+    assert caplog.messages == [f"update id={number} topic=a workers=3" for number in "12"]
+
+
+async def test_a_hub_that_is_not_the_origin_delivers_and_counts_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    engine = HeldEngine()
+    async with HubRoom() as room:
+        hub = Hub(engine=engine, audience=room.audience, clock=room.clock, counters=room.counters, is_origin=False)
+        hub.open()
+        [(transport, _)] = room.crowd(1, exact("a"), chunked=False)
+        with caplog.at_level("INFO", "holdfast.hub"):
+            hub.publish(update("a"))
+            await engine.commit()
+            hub.publish(update("a"))
+            await engine.refuse()
+        assert len(transport.written) == 1
+        assert (room.counters.mercure_updates, room.counters.mercure_storage_failures) == (0, 0)
+        assert (hub.is_healthy, caplog.messages) == (False, [])
+
+
+async def test_there_is_room_for_any_publication_unless_somebody_says_otherwise(hub_room: HubRoom) -> None:
+    hub_room.hub.check_room(1_000_000)

@@ -138,3 +138,13 @@ def test_updates_from_the_history_are_answered_all_at_once() -> None:
         "last_event_id": "#2",
         "updates": [{"id": "1", "data": "x"}, {"id": "2", "type": "t", "data": "x"}],
     }
+
+
+async def test_updates_that_leave_together_are_answered_together(hub_room: HubRoom) -> None:
+    client, _ = await hub_room.ask(exact("a"))
+    early, session = await hub_room.ask(exact("a"), is_attached=False)
+    hub_room.hub.last_seq = 2
+    assert hub_room.audience.deliver(*(update("a", event_id=number) for number in "12")) == 2
+    session.attach(b"", is_behind=False)
+    news = {"last_event_id": "#2", "updates": [{"id": number, "data": "x"} for number in "12"]}
+    assert await answer(client) == await answer(early) == news

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from handlers.engines.engine import Wanted
 from handlers.hub.frames import Frames
-from handlers.hub.sieve import Sieve
+from handlers.hub.sieve import MOST_WANTED, Sieve
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.matching import Matching
 from handlers.protocol.mercure.target import target_topic
@@ -143,3 +144,35 @@ async def test_targets_of_2019_are_no_topics_that_anybody_could_ask_for(hub_room
     assert choose(hub_room.subscriber((exact("urn:a"),), yours), published) is None
     curious = exact("urn:b"), selector("{+x}://{+y}"), pattern("https://*"), pattern("*://*/*")
     assert choose(hub_room.subscriber(curious, mine), published) is None
+
+
+@given(matchers=st.lists(MATCHERS, max_size=4), published=PUBLISHED | TOLD)
+async def test_whatever_is_chosen_is_among_what_the_history_is_asked_to_look_for(
+    matchers: list[Matcher], published: Update
+) -> None:
+    room = HubRoom()
+    sieve, someone = Sieve(matching=room.matching, hub_path=HUB_PATH), room.subscriber(matchers, (exact("*"),))
+    wanted = sieve.wanted(someone)
+    if wanted is not None and sieve.select(someone, published) is not None:
+        assert any(
+            topic in wanted.topics or any(map(topic.startswith, wanted.beginnings)) for topic in published.topics
+        )
+
+
+@pytest.mark.parametrize(
+    ("matchers", "wanted"),
+    [
+        ((exact("a"), selector("b")), Wanted(topics=("a", "b"))),
+        ((selector("/books/{id}"), exact("a")), Wanted(topics=("a",), beginnings=("/books/",))),
+        pytest.param((exact("a"), exact("*")), None, id="all"),
+        pytest.param((exact("a"), pattern("https://example.com/:x")), None, id="URL patterns"),
+        pytest.param((selector("{x}"),), None, id="no beginning"),
+        pytest.param(tuple(exact(str(number)) for number in range(MOST_WANTED + 1)), None, id="too many"),
+        pytest.param((), None, id="none"),
+    ],
+)
+async def test_the_history_is_asked_for_topics_where_they_are_few_and_known(
+    hub_room: HubRoom, matchers: tuple[Matcher, ...], wanted: Wanted | None
+) -> None:
+    sieve = Sieve(matching=hub_room.matching, hub_path=HUB_PATH)
+    assert sieve.wanted(hub_room.subscriber(matchers)) == wanted

@@ -197,3 +197,26 @@ async def test_gathered_rows_have_everybody_once_in_the_order_of_their_coming(hu
     assert gather([one, other, one]) == (tuple(sessions), (raw,))
     assert gather(iter([one])) == one.walk()
     assert gather([]) == ((), ())
+
+
+async def test_rights_to_read_are_asked_for_once_while_nobody_comes_or_goes(hub_room: HubRoom) -> None:
+    row, grants = SubscriberRow(), (exact("a"),)
+    for _, session in hub_room.crowd(3, grants=grants) + hub_room.crowd(2):
+        row.add(session)
+    walk = row.walk()
+    assert walk.readables is walk.readables
+    assert {readable.matchers for readable in walk.readables} == {grants, ()}
+
+
+@KINDS
+async def test_a_topic_is_tried_on_the_patterns_of_its_places(hub_room: HubRoom, kind: MatcherKind) -> None:
+    make, hole = (pattern, ":id") if kind is MatcherKind.URLPATTERN else (selector, "{id}")
+    index, [session] = TopicIndex(CountingMatching(), kind), streams(hub_room, 1)
+    for number in range(3):
+        index.add(make(f"https://example.com/books/{hole}/{number}"), session)
+        index.add(make(f"https://example.com/{number}/{hole}"), session)
+    assert index.tries(Topic("https://example.com/books/1/2")) == 3
+    assert index.tries(Topic("https://example.com/2/2")) == 1
+    assert index.tries(Topic("https://other.example/2/2")) == 0
+    index.add(pattern("*://*/x") if kind is MatcherKind.URLPATTERN else selector("{x}"), session)
+    assert index.tries(Topic("https://other.example/2/2")) == 1

@@ -9,7 +9,6 @@ import pytest
 
 from handlers.engines.embedded import EmbeddedEngine
 from handlers.engines.memory import MemoryEngine
-from handlers.errors import InvalidSetting
 from handlers.hub.settings import HubSettings
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.matching import NO_ORIGIN
@@ -59,20 +58,22 @@ async def test_patterns_are_relative_to_the_hubs_url_if_it_is_known(
     room: Room, identifier: str, topic: str, matches: bool
 ) -> None:
     settings = HubSettings(anonymous=True, history="", resource_identifier=identifier)
-    matching = make_hub(settings, room.site).hub.audience.matching
+    matching = make_hub(settings, clock=room.clock, counters=room.counters).hub.audience.matching
     assert matching.matches(Matcher(MatcherKind.URLPATTERN, "/books/:id"), Topic(topic)) == matches
 
 
 async def test_a_key_that_cannot_be_used_is_refused(room: Room) -> None:
-    with pytest.raises(InvalidSetting, match="publisher_key"):
-        make_hub(HubSettings(publisher_key="file:/no/such/file", history=""), room.site)
+    with pytest.raises(SettingsError, match=r"mercure\.publisher_key"):
+        make_hub(HubSettings(publisher_key="file:/no/such/file", history=""), clock=room.clock, counters=room.counters)
     with pytest.raises(SettingsError, match=r"mercure\.publisher_key"):
         App(settings_from(["mercure.publisher_key=file:/no/such/file"], routes=["* test"]), clock=ManualClock())
 
 
 @pytest.mark.parametrize("tells", [True, False])
 async def test_subscriptions_are_told_of_if_they_are_to_be(room: Room, tells: bool) -> None:
-    parts = make_hub(HubSettings(anonymous=True, history="", subscriptions=tells), room.site)
+    parts = make_hub(
+        HubSettings(anonymous=True, history="", subscriptions=tells), clock=room.clock, counters=room.counters
+    )
     assert (parts.hub.audience.watcher is parts.presence) == tells
 
 
@@ -83,7 +84,9 @@ async def test_b18_opening_tells_of_those_whom_a_crash_has_ended(room: Room, tmp
     engine.open(lambda batch: None, at=0)
     await engine.append(presence(subscription(1), active=True), at=0)
     await engine.close()
-    parts = make_hub(HubSettings(anonymous=True, history=str(file), subscriptions=tells), room.site)
+    parts = make_hub(
+        HubSettings(anonymous=True, history=str(file), subscriptions=tells), clock=room.clock, counters=room.counters
+    )
     parts.open()
     await parts.close()
     again = EmbeddedEngine(file)

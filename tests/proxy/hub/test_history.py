@@ -168,9 +168,10 @@ async def test_updates_about_subscriptions_are_read_only_by_who_may_see_them(roo
 
 
 async def test_pages_without_anything_for_the_subscriber_are_empty_and_go_on(room: HubRoom) -> None:
+    """So it is for those whose patterns may match any topic: what others miss is looked for in the history."""
     await published(room, PAGE, "b")
     await published(room, 1)
-    found = reading(room)
+    found = history(room).reading(room.subscriber([pattern("/a"), exact("a")]), 0)
     assert await found.page(room.hub.last_seq) == ()
     assert ids(await found.page(room.hub.last_seq)) == [PAGE + 1]
     assert (found.left, room.counters.mercure_replayed) == (0, 1)
@@ -222,3 +223,21 @@ async def test_a_history_that_cannot_be_read_says_so(room: HubRoom) -> None:
     with pytest.raises(StorageError, match="closed"):
         await found.page(1)
     assert found.position == 0
+
+
+async def test_who_asks_for_a_quiet_topic_is_not_read_the_others(room: HubRoom) -> None:
+    await published(room, PAGE, "b")
+    await published(room, 1)
+    await published(room, PAGE, "b")
+    found = reading(room)
+    assert ids(await found.page(room.hub.last_seq)) == [PAGE + 1]
+    assert (found.left, room.counters.mercure_replayed) == (0, 1)
+
+
+async def test_h17_who_asks_for_a_quiet_topic_is_told_of_a_gap_as_well(room: HubRoom) -> None:
+    await published(room, PAGE + 1, "b")
+    found = reading(room, after=PAGE)
+    await published(room, 4 * PAGE + 1, "b")
+    with pytest.raises(StorageError, match="trimmed past this reader"):
+        await found.page(room.hub.last_seq)
+    assert found.position == PAGE

@@ -8,7 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
+from handlers.errors import StorageError
 from handlers.protocol.mercure.headers import SECURITY_HEADERS
+from handlers.protocol.mercure.update import ActiveSubscription
+from handlers.protocol.names import EventId
 from proxy.app import App
 from tests.handlers.hub.signing import token as sign
 from tests.support.http import Response
@@ -315,3 +318,23 @@ async def test_l11_a_mixed_hub_leaves_the_query_out_for_either_dialect(app: App)
 async def test_a_path_that_only_begins_like_it_is_not_of_the_api(app: App) -> None:
     found = await ask(app.proxy_addresses[0], f"{ROOT}s")
     assert (found.status, found.body) == (404, b"404 page not found\n")
+
+
+# -- subscribers of more than this process --------------------------------------------------------------------------
+
+
+class LostRoll:
+    """A parent that has ended."""
+
+    async def call_roll(self) -> tuple[tuple[ActiveSubscription, ...], EventId]:
+        raise StorageError("the history is closed")
+
+
+async def test_subscribers_that_are_not_known_any_more_are_no_empty_list(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    front = app.side._front  # noqa: SLF001  # a roll of another process is told of at its making
+    assert front._hub is not None  # noqa: SLF001
+    front._hub._listing._roll = LostRoll()  # noqa: SLF001
+    assert (await get(app, ROOT)).status == 500
+    assert "subscribers not known: the history is closed" in caplog.text

@@ -281,6 +281,8 @@ def test_each_fault_has_its_status(challenge: Challenge, status: int, text: str)
         ("/p;x?authorization=secret", "/p;x?authorization=..."),
         ("/p?my_authorization=x&topic=authorization", "/p?my_authorization=x&topic=authorization"),
         ("/p?authorization=secr...(3000 bytes)", "/p?authorization=..."),
+        ("/p;x=?authorization=secret", "/p;x=?authorization=..."),
+        ("/p?a=?authorization=secret&b=?c", "/p?a=?authorization=...&b=?c"),
     ],
 )
 def test_no_log_line_has_the_token_of_an_url(uri: str, shown: str) -> None:

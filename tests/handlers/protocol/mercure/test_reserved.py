@@ -102,3 +102,15 @@ def test_p08_no_escape_of_unreserved_characters_gets_by(origin: str, place: int,
 @given(st.text() | st.text("./%2Ee\\:?#[]@"))
 def test_p08_any_text_is_reserved_or_not(topic: str) -> None:
     assert is_reserved(topic, HUB) in {True, False}
+
+
+@given(
+    st.sampled_from(["", "/", "https://other", "http://h:8", "https://mercure"]),
+    st.lists(st.sampled_from([".", "..", ".well-known", "mercure", "mercurex", "hub", "a"]), max_size=5).map("/".join),
+    st.sampled_from(["", "?", "#mercure"]),
+    st.sampled_from([HUB, "/hub", "/a/a", "/a/"]),
+)
+def test_p08_a_plain_topic_is_judged_as_one_that_has_to_be_parsed(origin: str, path: str, rest: str, hub: str) -> None:
+    """A blank in front is dropped by every parser, and keeps a topic from being plain."""
+    for topic in (f"{origin}/{path}{rest}", f"{path}{rest}"):
+        assert is_reserved(topic, hub) == is_reserved(f" {topic}", hub), topic

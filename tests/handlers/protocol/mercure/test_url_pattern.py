@@ -7,6 +7,7 @@ from hypothesis import assume, event, example, given
 from hypothesis import strategies as st
 from urlpattern import URLPattern
 
+from handlers.protocol.mercure import url_pattern as module
 from handlers.protocol.mercure.text import SLASHES
 from handlers.protocol.mercure.url_pattern import (
     MAX_DYNAMIC,
@@ -357,3 +358,16 @@ def test_any_text_compiles_or_is_refused(value: str, topic: str, base: str) -> N
     except MatcherError:
         return
     assert compiled.matches(topic) in {True, False}
+
+
+HOSTS = st.sampled_from(
+    ["example.com", "a", "a-b.c1", "1.2.3.4", "a.0x1", "1a.b2", "xn--a.b", "b.xn--nxasmq6b", "-a.b", "A.b"]
+)
+PATHS = st.lists(st.sampled_from([".", "..", ".a", "a.", "a", "%41", "a~!$&'()*+,;=:@-_b", "A", ""]), max_size=4)
+
+
+@given(st.sampled_from(["https", "http", "HTTPS", "ftp"]), HOSTS, PATHS, st.sampled_from(["", ":8", "?x", "#x", "/"]))
+def test_plain_topics_are_read_as_the_library_reads_them(scheme: str, host: str, path: list[str], rest: str) -> None:
+    """A blank in front is dropped by every parser, and keeps a topic from being plain."""
+    topic = f"{scheme}://{'/'.join((host, *path))}{rest}"
+    assert module._parse(topic, PINNED) == module._parse(f" {topic}", PINNED)  # noqa: SLF001  # can't be seen outside

@@ -36,8 +36,8 @@ def test_a_topic_is_parsed_once_for_all_patterns(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(module, "parse_url", parsing)
     for compiled in [compile_pattern(f"{E}/:id/{number}", PINNED) for number in range(20)]:
-        compiled.matches(f"{E}/parsed/once")
-    assert parsed == [f"{E}/parsed/once"]
+        compiled.matches(f"{E}/parsed/once?")
+    assert parsed == [f"{E}/parsed/once?"]
 
 
 @pytest.mark.parametrize(
