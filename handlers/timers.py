@@ -44,23 +44,16 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The real clock: that of the running event loop."""
+    """The real clock: that of the running event loop, whose methods are its own, because every request asks it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
         self.now = loop.time
+        self.call_at = loop.call_at
+        self.call_later = loop.call_later
 
     def wall(self) -> float:
         """Return seconds since 1970 UTC."""
         return time.time()
-
-    def call_at(self, when: float, callback: Callable[[], None]) -> TimerHandle:
-        """Run `callback` once the loop's time has reached `when`."""
-        return self._loop.call_at(when, callback)
-
-    def call_later(self, delay: float, callback: Callable[[], None]) -> TimerHandle:
-        """Run `callback` in `delay` seconds."""
-        return self._loop.call_later(delay, callback)
 
 
 class Timed(Protocol):

@@ -113,6 +113,8 @@ def _find_risks(settings: Settings, routes: tuple[Route, ...]) -> Iterator[Findi
     publish = settings.publish
     if not (publish.token or publish.jwt_key or publish.address.is_loopback):
         texts.append(f"publish.listen is {publish.listen} and publish.token is empty: whoever reaches it can publish")
+    for endpoint in settings.zeromq.exposed:
+        texts.append(f"zeromq: {endpoint} asks for no token: whoever reaches it can publish")  # noqa: PERF401
     for text in texts:
         yield Finding(text=f"warning: {text}", is_problem=False)
 

@@ -1,12 +1,9 @@
-"""A client's connection while it speaks HTTP: aiohttp's server with our own framing under it.
+"""A client's connection while it speaks HTTP: bytes to requests, requests to whoever serves them, one after the other.
 
-aiohttp keeps what it is good at: one task a connection, keep-alive, flow control of bodies, closing. Its parser is
-replaced by `proxy.protocol.framing`, because two parsers that may disagree are what request smuggling is made of,
-because bytes of a next request must stay bytes until its turn (the connection may be held and given back), and
-because aiohttp's refuses methods it does not know. Its request and response objects are replaced by `Exchange`.
-
-This file and `feed` are the only ones that touch what aiohttp's server keeps to itself; tests/proxy/test_connection.py
-fails loudly when a release changes it, and pyproject.toml bounds the releases.
+The clients' door and its connections are ours down to the transport. One parser reads what a client sends
+(`proxy.protocol.framing`), because two that may disagree are what request smuggling is made of; bytes of a next
+request stay bytes until its turn, because the connection may be held and given back. A connection has a task while a
+request is under way, and none between requests or once it is held.
 """
 
 from __future__ import annotations
@@ -15,28 +12,29 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, cast
-
-from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
-from aiohttp.web_server import Server
+from functools import partial
+from typing import Protocol, cast
 
 from handlers.counters import Counters
 from handlers.deadline import Deadline
-from handlers.timers import Clock
+from handlers.protocol.subscribing import LastSeen
+from handlers.timers import NOWHERE, Clock, TimerWheel
+from proxy.body_reader import BodyReader
 from proxy.errors import RequestBodyError
 from proxy.exchange import Exchange, refusal
 from proxy.feed import Feed, Message
+from proxy.incoming import Repetition
 from proxy.protocol.framing import FramingLimits, RequestError, RequestHead
-from proxy.request_body import RequestBody
+from proxy.request_body import NO_BODY, RequestBody
 
 log = logging.getLogger("holdfast.client")
 
 LINGER_SECONDS = 2.0
 """How long a refused client may go on sending before it is cut; closing at once would destroy the answer."""
 
-QUIET_SECONDS = 10.0
-"""How long nothing more is said about clients for whom there is no room."""
+DISCARD_SECONDS = 10.0
+"""How long the rest of a body that nobody wants may take to come, before its connection is closed."""
+
 BODY_TOO_SLOW = "Request body not received in time."
 
 Serve = Callable[[Exchange], Awaitable[None]]
@@ -56,318 +54,346 @@ class ConnectionOptions:
     """Whether a refused client's address is logged."""
 
 
-class ClientServer(Server):
-    """Makes a `ClientConnection` for each accepted socket, and again for each connection that was held.
+class ConnectionOwner(Protocol):
+    """The server, as its connections see it (`proxy.client_server`)."""
 
-    To held sessions it is the `handlers.door.Door`.
-    """
+    options: ConnectionOptions
+    loop: asyncio.AbstractEventLoop
+    wheel: TimerWheel
+    is_draining: bool
+    """Whether each connection's next answer is its last."""
 
-    def __init__(self, options: ConnectionOptions) -> None:
-        super().__init__(take_turn, request_factory=make_turn, handler_cancellation=True)
-        self.options = options
-        self.is_draining = False
-        self.connection_limit = 0
-        """Clients that may be connected at once, held ones too; 0 for as many as come. Set before listening."""
-        self._open: set[asyncio.Transport] = set()
-        self._quiet_until = 0.0
-        self._closed = asyncio.Event()
+    def admit(self, connection: ClientConnection, transport: asyncio.Transport) -> bool:
+        """Note a client's transport, or cut it when there is no room."""
+        ...
 
-    @property
-    def open_transports(self) -> frozenset[asyncio.Transport]:
-        """The transports of all clients, those that are held too."""
-        return frozenset(self._open)
-
-    def admit(self, transport: asyncio.Transport) -> bool:
-        """Note a client's transport, or cut it when there is no room; a held one that comes back is noted already."""
-        if not self.connection_limit or len(self._open) < self.connection_limit or transport in self._open:
-            self._open.add(transport)
-            return True
-        self.options.counters.connections_refused += 1
-        now = self.options.clock.now()
-        if now >= self._quiet_until:
-            self._quiet_until = now + QUIET_SECONDS
-            log.warning("no room for another client: %d are connected (said every 10 seconds)", self.connection_limit)
-        transport.abort()
-        return False
+    def left(self, connection: ClientConnection) -> None:
+        """Forget a connection: it speaks HTTP no more, or is closed."""
+        ...
 
     def gone(self, transport: asyncio.Transport) -> None:
-        """Forget a client's transport: it is closed, whoever held it last."""
-        self._open.discard(transport)
-        if not self._open:
-            self._closed.set()
-
-    async def all_closed(self) -> None:
-        """Wait until no client is connected."""
-        while self._open:
-            self._closed.clear()
-            await self._closed.wait()
-
-    def __call__(self) -> ClientConnection:
-        """Make the protocol of a new connection."""
-        return ClientConnection(self)
-
-    def take_back(self, transport: asyncio.Transport, kept: bytes, *, is_behind: bool) -> None:
-        """Serve HTTP on a held transport again, beginning with `kept` (`handlers.door.Door`)."""
-        self._adopt(transport, kept, is_retry=False, is_behind=is_behind)
-
-    def retry(self, transport: asyncio.Transport, kept: bytes, request: bytes, *, is_behind: bool) -> None:
-        """Serve the held request again, as bytes in front of those kept (`handlers.door.Door`)."""
-        self._adopt(transport, request + kept, is_retry=True, is_behind=is_behind)
-
-    def _adopt(self, transport: asyncio.Transport, data: bytes, *, is_retry: bool, is_behind: bool) -> None:
-        connection = ClientConnection(self)
-        connection.is_retry = is_retry
-        transport.set_protocol(connection)
-        connection.connection_made(transport)
-        if is_behind:
-            connection.pause_writing()
-        transport.set_write_buffer_limits()
-        if data:
-            connection.data_received(data)
-        elif self.is_draining:
-            connection.force_close()
-
-    def cut_all(self) -> None:
-        """Close every client's connection at once, whatever is under way."""
-        for transport in self.open_transports:
-            transport.abort()
-
-    def drain(self) -> None:
-        """Close idle connections now, and each other one after the answer it is waiting for."""
-        self.is_draining = True
-        for connection in self.connections:
-            if isinstance(connection, ClientConnection) and connection.is_idle:
-                connection.force_close()
+        """Forget a client's transport: it is closed."""
+        ...
 
 
-class ClientConnection(RequestHandler):
-    """One client connection. Implements `proxy.exchange.ClientTransport` for the request being answered."""
+class ClientConnection(asyncio.Protocol):
+    """One client connection. Implements `proxy.exchange.ClientTransport` for the request being answered.
 
-    __slots__ = ("_client", "_feed", "is_retry", "options", "server")
+    It is the `handlers.timers.Timed` that closes an idle connection, and one whose unwanted body does not come.
+    """
 
-    def __init__(self, server: ClientServer) -> None:
-        super().__init__(
-            server,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            keepalive_timeout=server.options.keep_alive_timeout,
-            logger=log,
-        )
+    __slots__ = (
+        "_client",
+        "_closes",
+        "_earlier",
+        "_feed",
+        "_flush_waiter",
+        "_is_body_paused",
+        "_is_discarding",
+        "_is_kept_paused",
+        "_message",
+        "_peer",
+        "_task",
+        "_transport",
+        "deadline",
+        "is_tls",
+        "options",
+        "retried",
+        "server",
+        "tick",
+        "writing_paused",
+    )
+
+    def __init__(self, server: ConnectionOwner) -> None:
         self.server = server
         self.options = server.options
-        self.is_retry = False
-        self._client: asyncio.Transport | None = None
-        self._feed = Feed(self, self, server.options.limits)
-        self._parser = self._feed  # type: ignore[assignment]
+        self.retried: LastSeen | None = None  # of a request that is sent again: what its client has seen
+        self.is_tls = False
+        self.writing_paused = False
+        """Whether the transport has asked for no more to be written."""
+        self.deadline = 0.0
+        self.tick = NOWHERE
+        self._client: asyncio.Transport | None = None  # until it is lost or given away
+        self._transport: asyncio.Transport | None = None  # until it is closed, lost or given away
+        self._feed = Feed(self, server.options.limits)
+        self._earlier = Repetition()
+        self._message: Message | None = None  # the request whose turn has come, until the task takes it
+        self._task: asyncio.Task[None] | None = None
+        self._flush_waiter: asyncio.Future[None] | None = None
+        self._is_body_paused = False
+        self._is_kept_paused = False
+        self._is_discarding = False  # the current request is answered, and its body still coming
+        self._closes = False  # and once it is here, the connection ends
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve the transport."""
         client = cast(asyncio.Transport, transport)
-        if self.server.admit(client):
-            super().connection_made(transport)
-            self._client = client
+        if not self.server.admit(self, client):
+            return
+        self._client = self._transport = client
+        peer = client.get_extra_info("peername")
+        # IPv4 looks like IPv4, on a dual-stack socket too.
+        self._peer = str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else ""
+        self.is_tls = client.get_extra_info("sslcontext") is not None
+        if self.options.keep_alive_timeout > 0:
+            self._count_idle_time()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sends."""
+        if self._transport is None:
+            return
+        message = self._feed.receive(data)
+        if message is not None:
+            self._begin(message)
+        elif self._is_discarding:
+            self._look_whether_discarded()
+
+    def pause_writing(self) -> None:
+        """Note that the client is behind."""
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        """Wake whoever waits for the client to catch up."""
+        self.writing_paused = False
+        if self._flush_waiter is not None and not self._flush_waiter.done():
+            self._flush_waiter.set_result(None)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End this connection's task: the client is gone, or `detach` has given it away."""
-        if self._manager is None:
-            return  # as aiohttp does: it was lost before
-        super().connection_lost(exc)
-        self._feed.let_go()
-        if self._client is not None:
-            self.server.gone(self._client)
-            self._client = None
+        """End the request under way: the client is gone. However it was lost, whoever reads the body sees one error."""
+        client, self._client = self._client, None
+        if client is None:
+            return  # there was no room for it
+        self._feed.fail_body(ConnectionResetError(f"the client is gone: {exc or 'connection lost'}"))
+        task, waiter = self._task, self._flush_waiter
+        self._let_go()
+        if task is not None:
+            task.cancel()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        self.server.gone(client)
+
+    def expire(self, now: float) -> None:
+        """Close if nothing has come in time (`handlers.timers.Timed`)."""
+        if self._task is None:
+            self.close()
+        elif self.options.keep_alive_timeout > 0:
+            self._count_idle_time()
 
     @property
-    def peer(self) -> str:
-        """The client's IP address; empty where there is none. IPv4 looks like IPv4, on a dual-stack socket too."""
-        peer = self.peername
-        return str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else ""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request waits for its answer, not even one whose task has yet to begin."""
-        return self._feed.is_between_requests
+    def writable(self) -> asyncio.Transport:
+        """The transport. Raises ConnectionResetError once the client is gone."""
+        if self._transport is None:
+            raise ConnectionResetError("the client is gone")
+        return self._transport
 
     @property
     def is_draining(self) -> bool:
         """Whether this connection's next answer is its last: the process stops, or the client sent nonsense."""
         return self.server.is_draining or self._feed.is_refused
 
-    @property
-    def writable(self) -> asyncio.Transport:
-        """The transport. Raises ConnectionResetError once the client is gone."""
-        if self.transport is None:
-            raise ConnectionResetError("the client is gone")
-        return self.transport
-
     async def flushed(self) -> None:
-        """Wait until the client has taken enough for more to be written. Whoever gives up waiting may wait again."""
-        if self._drain_waiter is not None and self._drain_waiter.cancelled():
-            self._drain_waiter = None  # aiohttp would have the next one wait for what was given up
-        await self._drain_helper()
+        """Wait until the client has taken enough for more to be written. Raises ConnectionResetError when it is gone.
+
+        For one task at a time; whoever gives up waiting may wait again.
+        """
+        if self._transport is None:
+            raise ConnectionResetError("the client is gone")
+        if self.writing_paused:
+            if self._flush_waiter is None or self._flush_waiter.done():
+                self._flush_waiter = asyncio.get_running_loop().create_future()
+            await self._flush_waiter
 
     def detach(self) -> bytes:
-        """Let go of the transport and end this connection's task; return the bytes of requests not begun."""
+        """Let go of the transport; return the bytes of requests not begun."""
+        transport = self.writable
         kept = self._feed.take_kept()
-        transport, self.transport = self.writable, None
-        if self._reading_paused or self._buffer_paused:
+        if self._is_body_paused or self._is_kept_paused:
             transport.resume_reading()
         self._client = None
-        self.connection_lost(None)
+        self._let_go()
         return kept
 
     @property
-    def head_bytes(self) -> bytes:
-        """The head of the current request as it came."""
-        return self._feed.framer.head_bytes
+    def is_idle(self) -> bool:
+        """Whether no request waits for its answer, not even one whose task has yet to begin."""
+        return self._feed.is_between_requests
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether the client has sent bytes that are no request; nothing behind them is read."""
-        return self._feed.is_refused
+    def close(self) -> None:
+        """Close, once what was written has left. A request under way is cancelled then."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
 
-    def give_up_body(self) -> None:
-        """Read no more of the current request, and nothing behind it."""
-        self._feed.is_refused = True
+    def pause_for_body(self) -> None:
+        """Stop reading: enough of a body is here."""
+        self._hold_back(body=True, kept=self._is_kept_paused)
 
-    def end_body(self) -> None:
-        """Leave nothing of a malformed body for aiohttp to read after the answer."""
-        self._feed.end_body()
-
-    def take_messages(self, messages: list[Message]) -> None:
-        """Put requests that were kept behind the one just answered up for their turn."""
-        self._messages.extend(messages)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    def resume_for_body(self) -> None:
+        """Read on after `pause_for_body`."""
+        self._hold_back(body=False, kept=self._is_kept_paused)
 
     def pause_for_kept(self) -> None:
         """Stop reading: enough of later requests is kept."""
-        if not self._buffer_paused:
-            self._pause_reading_for_buffer()
+        self._hold_back(body=self._is_body_paused, kept=True)
 
     def resume_for_kept(self) -> None:
-        """Read on after `pause_for_kept`."""
-        if self._buffer_paused:
-            self._resume_reading_for_buffer()
+        """Read on after `pause_for_kept`. Harmless without one."""
+        if self._is_kept_paused:
+            self._hold_back(body=self._is_body_paused, kept=False)
 
-    async def finish_response(self, request: Any, resp: Any, start_time: float | None) -> tuple[Any, bool]:
-        """Let the next request begin once this one is answered, and the client has taken enough of the answer."""
-        finished = await super().finish_response(request, resp, start_time)
-        if self.transport is not None:
-            self._feed.is_answered = True
-            # A client that pipelines and does not read would otherwise gather answers here without end.
-            await self.flushed()
-        if self.transport is not None and resp.keep_alive:
-            self.is_retry = False
-            self._feed.go_on()
-        return finished
+    def _hold_back(self, *, body: bool, kept: bool) -> None:
+        was_held_back = self._is_body_paused or self._is_kept_paused
+        self._is_body_paused, self._is_kept_paused = body, kept
+        if self._client is None or self._client.is_closing() or was_held_back is (body or kept):
+            return
+        if was_held_back:
+            self._client.resume_reading()
+        else:
+            self._client.pause_reading()
 
-    def _resume_reading_if_drained(self) -> None:
-        """Leave it to the feed: aiohttp would read on with each request it begins, however much is kept behind it."""
+    def _let_go(self) -> None:
+        """Refer to nothing any more that could refer to this, so that it is freed at once."""
+        self._transport = self._message = self._task = None
+        self.server.wheel.forget(self)
+        self.server.left(self)
+        self._feed.let_go()
 
+    def _count_idle_time(self) -> None:
+        self.deadline = self.options.clock.now() + self.options.keep_alive_timeout
+        if self.tick == NOWHERE:  # a deadline that moves away needs no telling
+            self.server.wheel.watch(self)
 
-class Turn:
-    """A request in aiohttp's hands: what its server asks of a request object, and no more."""
+    def _begin(self, message: Message) -> None:
+        self._is_discarding = False
+        self._message = message
+        if self._task is None:
+            # With its name, because a task without one prints a number for it: that takes as long as all the rest.
+            self._task = asyncio.Task(self._serve(), loop=self.server.loop, name="request")
 
-    def __init__(
-        self, message: RequestHead | RequestError, payload: StreamReader, connection: ClientConnection
-    ) -> None:
-        self.message = message
-        self.connection = connection
-        self._payload = payload
-        self._task: asyncio.Task[None] | None = None
-
-    def exchange(self, head: RequestHead) -> Exchange:
-        """Return the exchange for a well-formed request."""
-        length = None if head.chunked else head.content_length or 0
-        return Exchange(
-            connection=self.connection,
-            head=head,
-            head_bytes=self.connection.head_bytes,
-            body=RequestBody(self._read, length),
-            peer=self.connection.peer,
-            is_tls=self.connection.ssl_context is not None,
-            is_retry=self.connection.is_retry,
-        )
-
-    async def _read(self) -> bytes:
-        options = self.connection.options
+    async def _serve(self) -> None:
+        """Serve the request whose turn has come, and those that are here already behind it."""
         try:
-            async with Deadline(options.clock, options.body_timeout):
-                return await self._payload.readany()
+            while self._message is not None:
+                (head, body), self._message = self._message, None
+                keep_alive = await self._take_turn(head, body)
+                if self._transport is None:
+                    return  # closed, lost, or given away
+                self._feed.is_answered = True
+                if self.writing_paused:
+                    # A client that pipelines and does not read would otherwise gather answers here without end.
+                    await self.flushed()
+                self._end_turn(keep_alive=keep_alive)
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            self._task = None
+
+    async def _take_turn(self, head: RequestHead | RequestError, body: BodyReader | bytes) -> bool:
+        """Answer one request, well-formed or not; say whether the connection may serve another."""
+        if isinstance(head, RequestError):
+            await self._refuse(head)
+            return False
+        exchange = Exchange(
+            connection=self,
+            head=head,
+            head_bytes=self._feed.framer.head_bytes,
+            body=self._body_of(head, body),
+            peer=self._peer,
+            is_tls=self.is_tls,
+            retried=self.retried,
+            earlier=self._earlier,
+        )
+        try:
+            await self.options.serve(exchange)
+        except ConnectionError as error:
+            log.debug("the client left: %s", error)
+            return False
+        except Exception:
+            # The root of the request's task.
+            log.exception("a request was not served")
+            if self._transport is not None:
+                self._transport.abort()
+            return False
+        if self._feed.is_refused and self._transport is not None:
+            await self._linger()
+        return exchange.keep_alive
+
+    def _end_turn(self, *, keep_alive: bool) -> None:
+        """Begin the next request, or wait for it, or for the rest of a body that nobody wanted, or close."""
+        feed = self._feed
+        if feed.is_refused or self._transport is None:
+            self.close()
+        elif not feed.framer.is_complete:
+            self._discard_body(closes=not keep_alive)
+        elif not keep_alive:
+            self.close()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self.retried = None
+        self._message = self._feed.go_on()
+        if self._message is None:
+            self._wait_for_next()
+
+    def _wait_for_next(self) -> None:
+        if self.options.keep_alive_timeout > 0:
+            self._count_idle_time()
+        else:
+            self.close()
+
+    def _discard_body(self, *, closes: bool) -> None:
+        """Read the rest of the body for a while: closing at once would destroy the answer."""
+        self._is_discarding = True
+        self._closes = closes
+        self._feed.discard_body()
+        self.deadline = self.options.clock.now() + DISCARD_SECONDS
+        self.server.wheel.watch(self)
+        if not closes:
+            self.retried = None
+            self._feed.go_on()
+
+    def _look_whether_discarded(self) -> None:
+        if self._closes:
+            if self._feed.framer.is_complete:
+                self.close()
+        elif not self._feed.is_begun:
+            self._is_discarding = False
+            self._wait_for_next()
+
+    def _body_of(self, head: RequestHead, body: BodyReader | bytes) -> RequestBody:
+        if isinstance(body, BodyReader):
+            return RequestBody(partial(self._read, body), None if head.chunked else head.content_length)
+        return RequestBody.of(body) if body else NO_BODY
+
+    async def _read(self, body: BodyReader) -> bytes:
+        if not body.is_waiting_needed:
+            return await body.read()
+        try:
+            async with Deadline(self.options.clock, self.options.body_timeout):
+                return await body.read()
         except TimeoutError as error:
-            self.connection.give_up_body()
+            self._feed.is_refused = True  # nothing more is read, of this request or behind it
             raise RequestBodyError(BODY_TOO_SLOW, status=408) from error
 
-    def _finish(self) -> None:
-        """Called when the answer is complete."""
+    async def _refuse(self, error: RequestError) -> None:
+        """Answer bytes that are no request, then close."""
+        options = self.options
+        options.counters.requests += 1
+        options.counters.requests_refused += 1
+        who = f" from={self._peer}" if options.log_from else ""
+        log.info("refused%s code=%d: %s", who, error.status, error.text)
+        self.writable.write(refusal(error.status, error.text))
+        await self._linger()
 
-    def _cancel(self, error: BaseException) -> None:
-        """Called when the connection is lost. However it was lost, whoever reads the body sees the same error.
-
-        A body that is here whole can still be read, by a publication that goes on without its publisher.
-        """
-        if not self._payload.is_eof():
-            self._payload.set_exception(ConnectionResetError(f"the client is gone: {error}"))
-
-
-class Written:
-    """What a handler returns to aiohttp: an answer of which nothing is left to write."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-
-    async def prepare(self, request: Turn) -> None:
-        """The head is written."""
-
-    async def write_eof(self) -> None:
-        """The body is written."""
-
-
-def make_turn(message: Any, payload: StreamReader, protocol: Any, writer: object, task: object) -> Any:
-    """Make aiohttp's request object; the signature is aiohttp's."""
-    return Turn(message, payload, protocol)
-
-
-async def take_turn(turn: Any) -> Any:
-    """Answer one request, well-formed or not; the signature is aiohttp's."""
-    connection: ClientConnection = turn.connection
-    if isinstance(turn.message, RequestError):
-        await refuse(connection, turn.message)
-        return Written(keep_alive=False)
-    exchange: Exchange = turn.exchange(turn.message)
-    try:
-        await connection.options.serve(exchange)
-    except ConnectionError as error:
-        log.debug("the client left: %s", error)
-        return Written(keep_alive=False)
-    except Exception:
-        # The root of the request's task: aiohttp would answer on its own, with a request object that is not its own.
-        log.exception("a request was not served")
-        exchange.abort()
-        return Written(keep_alive=False)
-    if connection.is_refused and not exchange.is_handed_over:
-        await linger(connection)
-    return Written(keep_alive=exchange.keep_alive)
-
-
-async def refuse(connection: ClientConnection, error: RequestError) -> None:
-    """Answer bytes that are no request, then close."""
-    options = connection.options
-    options.counters.requests += 1
-    options.counters.requests_refused += 1
-    who = f" from={connection.peer}" if options.log_from else ""
-    log.info("refused%s code=%d: %s", who, error.status, error.text)
-    connection.writable.write(refusal(error.status, error.text))
-    await linger(connection)
-
-
-async def linger(connection: ClientConnection) -> None:
-    """Let a refused client finish sending for a moment; what it sends is thrown away."""
-    transport = connection.writable
-    if transport.can_write_eof():
-        transport.write_eof()
-    connection.end_body()
-    try:
-        async with Deadline(connection.options.clock, LINGER_SECONDS):
-            await asyncio.get_running_loop().create_future()
-    except TimeoutError:
-        log.debug("a refused client went on sending; cut")
+    async def _linger(self) -> None:
+        """Let a refused client finish sending for a moment; what it sends is thrown away."""
+        transport = self.writable
+        if transport.can_write_eof():
+            transport.write_eof()
+        try:
+            async with Deadline(self.options.clock, LINGER_SECONDS):
+                await asyncio.get_running_loop().create_future()
+        except TimeoutError:
+            log.debug("a refused client went on sending; cut")

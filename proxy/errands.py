@@ -31,11 +31,12 @@ class Errands:
         """How many backends are still to be told that a connection has ended."""
         return len(self._promises)
 
-    def start(self, errand: Coroutine[Any, Any, None], *, name: str) -> None:
-        """Run `errand` in a task of its own."""
+    def start(self, errand: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run `errand` in a task of its own, and return that, for who may want to cancel it."""
         task = asyncio.create_task(errand, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._end)
+        return task
 
     def promise(self, by: object) -> None:
         """Note that `by` has something to tell a backend before it is done with; after `cancel_all` it is too late."""

@@ -12,7 +12,9 @@ from typing import Protocol
 
 from handlers.protocol.answers import Answer, AnswerForm, connection_headers, encode_answer
 from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk, encode_head, has_body, standard_reason
+from handlers.protocol.subscribing import LastSeen
 from handlers.session import Session
+from proxy.incoming import Repetition
 from proxy.protocol.framing import RequestHead
 from proxy.request_body import RequestBody
 
@@ -48,6 +50,28 @@ class ClientTransport(Protocol):
 class Exchange:
     """One request and its answer. Used by one task; `hand_over` or the last write ends it."""
 
+    __slots__ = (
+        "_carries_body",
+        "_connection",
+        "_head_bytes",
+        "_is_chunked",
+        "_length",
+        "_pending",
+        "_reusable",
+        "body",
+        "earlier",
+        "head",
+        "is_begun",
+        "is_ended",
+        "is_handed_over",
+        "is_switched",
+        "is_tls",
+        "peer",
+        "retried",
+        "size",
+        "status",
+    )
+
     def __init__(
         self,
         *,
@@ -57,13 +81,16 @@ class Exchange:
         body: RequestBody,
         peer: str,
         is_tls: bool,
-        is_retry: bool,
+        retried: LastSeen | None,
+        earlier: Repetition,
     ) -> None:
+        """`retried` is what the client has seen, of a request that is sent to its backend again; else None."""
         self.head = head
+        self.earlier = earlier
         self.body = body
         self.peer = peer
         self.is_tls = is_tls
-        self.is_retry = is_retry
+        self.retried = retried
         self.is_begun = False
         self.is_ended = False
         self.is_handed_over = False
@@ -83,6 +110,11 @@ class Exchange:
         """How this client wants its answer."""
         reusable = self._reusable and not self._connection.is_draining
         return AnswerForm(version=self.head.version, reusable=reusable, method=self.head.method)
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether the request was held, and is sent to its backend again."""
+        return self.retried is not None
 
     @property
     def keep_alive(self) -> bool:
@@ -121,19 +153,22 @@ class Exchange:
 
         The head leaves with the first piece of body, with `end`, or with `flush_head`.
         """
-        self._carries_body = has_body(method=self.head.method, status=status)
+        head = self.head
+        may_have_body = has_body(method=b"", status=status)
+        self._carries_body = may_have_body and head.method != b"HEAD"
         self._length = length if self._carries_body else None
         # To HTTP/1.0 an unknown length is told by closing (RFC 9112 section 6.3, rule 8).
-        self._is_chunked = length is None and has_body(method=b"", status=status) and self.head.version == b"1.1"
+        self._is_chunked = length is None and may_have_body and head.version == b"1.1"
         if length is None and self._carries_body and not self._is_chunked:
             self._reusable = False
-        form = self.form
-        self._reusable = form.reusable
-        lines = list(headers)
+        self._reusable = reusable = self._reusable and not self._connection.is_draining
         if length is not None and status != 204:  # RFC 9110 section 8.6: never with 204
-            lines.append((b"Content-Length", b"%d" % length))
-        lines.extend(connection_headers(form, chunked=self._is_chunked))
-        self._pending = encode_head(version=form.version, status=status, reason=reason, headers=lines)
+            headers += ((b"Content-Length", b"%d" % length),)
+        version = head.version
+        if self._is_chunked or not reusable or version != b"1.1":
+            form = AnswerForm(version=version, reusable=reusable, method=head.method)
+            headers += connection_headers(form, chunked=self._is_chunked)
+        self._pending = encode_head(version=version, status=status, reason=reason, headers=headers)
         self.is_begun = True
         self.status = status
 
@@ -156,6 +191,21 @@ class Exchange:
         """Send the head now, because nobody knows when there will be a body to send with it."""
         pending, self._pending = self._pending, b""
         self._connection.writable.write(pending)
+
+    def send_whole(self, data: bytes) -> None:
+        """Write all of the body and end the answer, in one write with the head if that has not left yet."""
+        if not self._carries_body:
+            data = b""
+        if self._length is not None and len(data) != self._length:
+            self.abort()
+            return
+        self.size = len(data)
+        if self._is_chunked and self._carries_body:
+            data = encode_chunk(data) + LAST_CHUNK
+        written, self._pending = self._pending + data, b""
+        if written:
+            self._connection.writable.write(written)
+        self.is_ended = True
 
     async def write(self, data: bytes) -> None:
         """Write a piece of body, then wait while the client is behind."""

@@ -1,4 +1,4 @@
-"""The client's bytes turned into requests for aiohttp's server, in the place of aiohttp's own parser.
+"""The client's bytes turned into requests, one at a time.
 
 One `Feed` a connection. It hands out one request at a time: its head as soon as that is complete, its body as it comes,
 and the next request only once this one is answered. Bytes of later requests stay bytes until their turn.
@@ -10,40 +10,34 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-
+from proxy.body_reader import BodyOwner, BodyReader
 from proxy.errors import RequestBodyError
 from proxy.protocol.framing import FramingLimits, RequestError, RequestFramer, RequestHead
+from proxy.request_body import REPLAY_LIMIT
 
-READ_BUFFER = 65_536
-"""Bytes of a request body read ahead of a backend that takes them slowly; twice that is the most ever held."""
 KEPT_LIMIT = 65_536
 """Bytes of later requests read ahead while one is answered."""
 TURN_BYTES = 16_384
 """Bytes of a chunked body decoded in one turn of the loop. One-byte chunks cost 0.5 us a byte: a whole read of 256 KB
 would keep everybody else waiting for a tenth of a second."""
 
-Message = tuple[RequestHead | RequestError, StreamReader]
+Message = tuple[RequestHead | RequestError, BodyReader | bytes]
+"""A request that begins, and its body: bytes where it is here whole, as it is where there is none."""
 
 
-class FeedOwner(Protocol):
+class FeedOwner(BodyOwner, Protocol):
     """The connection, as its feed sees it."""
-
-    def take_messages(self, messages: list[Message]) -> None:
-        """Put requests that were kept behind the one just answered up for their turn."""
-        ...
 
     def pause_for_kept(self) -> None:
         """Stop reading: enough of later requests is kept."""
         ...
 
     def resume_for_kept(self) -> None:
-        """Read on after `pause_for_kept`."""
+        """Read on after `pause_for_kept`. Harmless without one."""
         ...
 
     def close(self) -> None:
-        """Begin no further request, and close when what is under way is over."""
+        """Close: what comes is not worth waiting for."""
         ...
 
     def data_received(self, data: bytes) -> None:
@@ -52,45 +46,49 @@ class FeedOwner(Protocol):
 
 
 class Feed:
-    """Stands where aiohttp keeps its parser: bytes in, requests out, one at a time."""
+    """Bytes in, requests out, one at a time."""
 
-    def __init__(self, owner: FeedOwner, protocol: BaseProtocol, limits: FramingLimits) -> None:
-        """`protocol` is what body readers pause and resume; in practice it is the owner itself."""
+    __slots__ = ("_goes_on", "_later", "_owner", "_reader", "framer", "is_answered", "is_begun", "is_refused")
+
+    def __init__(self, owner: FeedOwner, limits: FramingLimits) -> None:
         self.framer = RequestFramer(limits)
         self._owner = owner
-        self._protocol = protocol
-        self._payload: StreamReader | None = None
+        self._reader: BodyReader | None = None
+        """Of the current request's body, unless that was here whole at once."""
         self._goes_on = False
         self._later = b""  # received, and left for the next turn of the loop
+        self.is_begun = False
+        """Whether a request has been handed out, and not yet followed by the next one."""
         self.is_answered = False
+        """Whether the current request has been answered; set by the connection."""
         self.is_refused = False
 
     @property
     def is_between_requests(self) -> bool:
         """Whether nothing that was received waits for its answer; part of a head counts as nothing."""
-        return (self._payload is None or self.is_answered) and not self.is_refused
+        return (not self.is_begun or self.is_answered) and not self.is_refused
 
-    def feed_data(self, data: bytes) -> tuple[list[Message], bool, bytes]:
-        """Take bytes from the client; return the requests that begin with them (aiohttp's parser interface)."""
+    def receive(self, data: bytes) -> Message | None:
+        """Take bytes from the client; return the request that begins with them, if one does."""
         if self.is_refused:
-            return [], False, b""
-        if self._later and data:
+            return None
+        if self._later:
             self._later += data
-            return [], False, b""
-        if self._is_in_chunks and len(data) > TURN_BYTES:
+            return None
+        framer = self.framer
+        if len(data) > TURN_BYTES and self._is_in_chunks:
             data = self._put_off(data)
-        messages = self._step(lambda: self.framer.receive(data))
-        if self._goes_on and self.framer.is_complete:
-            messages += self._next()
-        if self.framer.kept > KEPT_LIMIT:
+        message = self._step(framer.receive, data)
+        if self._goes_on and framer.is_complete:
+            message = self._next()
+        if framer.kept > KEPT_LIMIT:
             self._owner.pause_for_kept()
-        return messages, False, b""
+        return message
 
-    def go_on(self) -> None:
-        """The current request is answered: begin the next one, as soon as this one's body is here whole."""
+    def go_on(self) -> Message | None:
+        """Begin the next request, the current one being answered: now, or as soon as this one's body is here whole."""
         self._goes_on = True
-        if self.framer.is_complete:
-            self._owner.take_messages(self._next())
+        return self._next() if self.framer.is_complete else None
 
     def take_kept(self) -> bytes:
         """Return the bytes received beyond the current request, and forget them."""
@@ -98,22 +96,21 @@ class Feed:
         self._later = b""
         return kept
 
-    def end_body(self) -> None:
-        """Call the current request's body complete, however it stands."""
-        if self._payload is not None and not self._payload.is_eof():
-            self._payload.feed_eof()
+    def discard_body(self) -> None:
+        """Throw away what comes of the current request's body."""
+        if self._reader is not None:
+            self._reader.discard()
+
+    def fail_body(self, error: BaseException) -> None:
+        """Have whoever reads the body see that no more will come; one that is here whole can still be read."""
+        if self._reader is not None and not self._reader.is_ended:
+            self._reader.fail(error)
 
     def let_go(self) -> None:
         """Refer to the connection no more, so that both are freed at once and not when the collector next runs."""
-        self._payload = None
+        self._reader = None
         self._later = b""
-        del self._owner, self._protocol
-
-    def pause_reading(self) -> None:
-        """Nothing is buffered here that a pause would hold back (aiohttp's parser interface)."""
-
-    def message_consumed(self) -> None:
-        """Requests are handed out one at a time, so there is no queue to free (aiohttp's parser interface)."""
+        del self._owner
 
     @property
     def _is_in_chunks(self) -> bool:
@@ -134,46 +131,44 @@ class Feed:
         if not self._later and self.framer.kept <= KEPT_LIMIT:
             self._owner.resume_for_kept()
 
-    def _next(self) -> list[Message]:
-        self._goes_on = self.is_answered = False
-        self._payload = None
-        messages = self._step(self.framer.next)
+    def _next(self) -> Message | None:
+        self._goes_on = self.is_answered = self.is_begun = False
+        self._reader = None
+        message = self._step(self.framer.next)
         if self.framer.kept <= KEPT_LIMIT:
             self._owner.resume_for_kept()
-        return messages
+        return message
 
-    def _step(self, advance: Callable[[], bytes]) -> list[Message]:
+    def _step(self, advance: Callable[..., bytes], *received: bytes) -> Message | None:
+        framer = self.framer
         try:
-            data = advance()
+            data = advance(*received)
         except RequestError as error:
             return self._refuse(error)
-        messages: list[Message] = []
-        if self._payload is None and self.framer.head is not None:
-            self._payload = self._open_payload()
-            messages.append((self.framer.head, self._payload))
-        if self._payload is not None:
-            self._fill(self._payload, data)
-        return messages
+        if self._reader is not None:
+            self._fill(self._reader, data)
+            return None
+        if self.is_begun or framer.head is None:
+            return None
+        self.is_begun = True
+        if framer.is_complete and (not framer.head.chunked or len(data) <= REPLAY_LIMIT):
+            return framer.head, data
+        self._reader = BodyReader(self._owner)
+        self._fill(self._reader, data)
+        return framer.head, self._reader
 
-    def _open_payload(self) -> StreamReader:
-        if self.framer.is_complete and not self.framer.has_body:
-            return EMPTY_PAYLOAD
-        return StreamReader(self._protocol, READ_BUFFER, loop=asyncio.get_running_loop())
+    def _fill(self, reader: BodyReader, data: bytes) -> None:
+        reader.feed(data)
+        if self.framer.is_complete:
+            reader.end()
 
-    def _fill(self, payload: StreamReader, data: bytes) -> None:
-        if data:
-            payload.feed_data(data)
-        if self.framer.is_complete and not payload.is_eof():
-            payload.feed_eof()
-
-    def _refuse(self, error: RequestError) -> list[Message]:
+    def _refuse(self, error: RequestError) -> Message | None:
         self.is_refused = True
-        if self._payload is None:
-            return [(error, EMPTY_PAYLOAD)]
+        if not self.is_begun:
+            self.is_begun = True
+            return error, b""
         if self.is_answered:
-            # Only aiohttp still reads, to throw it away, and would log the error as one of ours.
-            self._payload.feed_eof()
             self._owner.close()
-        else:
-            self._payload.set_exception(RequestBodyError(error.text))
-        return []
+        elif self._reader is not None:
+            self._reader.fail(RequestBodyError(error.text))
+        return None

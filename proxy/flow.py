@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
-from handlers.protocol.http1 import Headers, header_values
+from handlers.protocol.http1 import Headers
 from handlers.protocol.mercure.link_header import encode_hub_link
 from handlers.protocol.mercure.presenting import without_tokens
 from proxy.exchange import Exchange
+from proxy.incoming import Incoming
 from proxy.log import AccessRecord, Outcome, log_access, logs_access
-from proxy.outgoing import Incoming
 from proxy.protocol.route import Route, Target
 from proxy.router import LoadedRoute
 
+_LENGTHS = frozenset((len(b"referer"), len(b"user-agent")))
 
-@dataclass(slots=True, kw_only=True)
-class Flow:
+
+class Flow(msgspec.Struct, kw_only=True):
     """The client's side of a request, what it asks for, the route it took, and the target that answered."""
 
     exchange: Exchange
@@ -23,6 +24,8 @@ class Flow:
     loaded: LoadedRoute
     shows_reasons: bool
     """Whether this client is told what went wrong behind the proxy (`debug`)."""
+    speaks_grip: bool
+    """Whether what the backend says with GRIP is for us, and not for a proxy in front of us or for nobody."""
     target: Target | None = None
     """None until one has answered."""
     is_over_http: bool = False
@@ -34,11 +37,6 @@ class Flow:
     def route(self) -> Route:
         """The route of the request."""
         return self.loaded.route
-
-    @property
-    def speaks_grip(self) -> bool:
-        """Whether what the backend says with GRIP is for us, and not for a proxy in front of us or for nobody."""
-        return not self.route.no_grip and not self.incoming.is_trusted
 
     @property
     def added_headers(self) -> Headers:
@@ -56,6 +54,7 @@ def log_request(exchange: Exchange, incoming: Incoming, flow: Flow | None) -> No
     """Write the one line that the log has for a request; `flow` is None where no route was found."""
     if not logs_access():
         return
+    referer, user_agent = _said_of_the_client(exchange.head.headers)
     log_access(
         AccessRecord(
             method=exchange.head.method.decode("latin-1"),
@@ -64,12 +63,12 @@ def log_request(exchange: Exchange, incoming: Incoming, flow: Flow | None) -> No
             target=flow.target.name if flow and flow.target else "",
             over_http=flow is not None and flow.is_over_http,
             client=incoming.client,
-            referer=without_tokens(_first_text(exchange, b"referer")),
+            referer=without_tokens(referer) if referer else "",
             route_id=flow.route.id if flow else "",
             code=exchange.status,
             size=exchange.size,
             retry=exchange.is_retry,
-            user_agent=_first_text(exchange, b"user-agent"),
+            user_agent=user_agent,
         )
     )
 
@@ -80,6 +79,13 @@ def _find_outcome(exchange: Exchange) -> Outcome:
     return Outcome.ACCEPTED if exchange.is_handed_over else Outcome.FAILED
 
 
-def _first_text(exchange: Exchange, name: bytes) -> str:
-    values = header_values(exchange.head.headers, name)
-    return values[0].decode("utf-8", "surrogateescape") if values else ""
+def _said_of_the_client(headers: Headers) -> tuple[str, str]:
+    """Return the first Referer and the first User-Agent; empty where there is none."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if len(name) in _LENGTHS:
+            found.setdefault(name.lower(), value)
+    return (
+        found.get(b"referer", b"").decode("utf-8", "surrogateescape"),
+        found.get(b"user-agent", b"").decode("utf-8", "surrogateescape"),
+    )

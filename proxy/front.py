@@ -12,7 +12,6 @@ import logging
 from handlers.counters import Counters
 from handlers.errors import InstructError
 from handlers.protocol.grip import is_grip
-from handlers.protocol.http1 import header_values
 from proxy.backend import AnswerTruncated
 from proxy.builtin_target import answer_test
 from proxy.errors import RequestBodyError, UnreachableError, UpstreamError
@@ -22,7 +21,7 @@ from proxy.holding import Holding
 from proxy.hub.door import HubDoor
 from proxy.outgoing import Outgoing
 from proxy.protocol.matching import host_of
-from proxy.protocol.route import Proto, Target, TargetKind
+from proxy.protocol.route import Proto, Target
 from proxy.protocol.ws_events import EVENTS_TYPE
 from proxy.relaying import relay
 from proxy.router import Router
@@ -37,6 +36,8 @@ GATEWAY_TIMEOUT = "Timed out while proxying to origin."
 NO_EVENTS = "Client not allowed to send WebSocket events directly."
 NO_ZHTTP = "Not supported yet: zhttp targets."
 BROKEN = "Internal error."
+
+CONTENT_TYPE = b"content-type"
 
 
 class Front:
@@ -86,12 +87,12 @@ class Front:
             exchange.answer_text(502, NO_ROUTE)
             log_request(exchange, incoming, None)
             return
-        shows_reasons = self._debug or loaded.route.debug
         flow = Flow(
             exchange=exchange,
             incoming=incoming,
             loaded=loaded,
-            shows_reasons=shows_reasons,
+            shows_reasons=self._debug or loaded.route.debug,
+            speaks_grip=not loaded.route.no_grip and not incoming.is_trusted,
             hub_path=self._hub_path,
         )
         try:
@@ -123,8 +124,8 @@ class Front:
             fail(flow.exchange, 500, BROKEN)
 
     async def _serve(self, flow: Flow) -> None:
-        """Forward to the route's backends; `test`, which never fails, ends their list wherever it stands."""
-        hosts, test = split_targets(flow.route.targets)
+        """Forward to the route's backends, or to its `test` target where none of them can be reached."""
+        hosts, test = flow.loaded.hosts, flow.loaded.test
         if not hosts and test is None:
             self._refuse_unsupported(flow, NO_ZHTTP)
         elif flow.exchange.head.is_websocket:
@@ -132,18 +133,19 @@ class Front:
         elif poses_as_us(flow):
             self._counters.requests_refused += 1
             flow.exchange.answer_text(403, NO_EVENTS)
+        elif test is None:
+            await self._forward(flow, hosts)
         else:
-            await self._serve_http(flow, hosts, test)
+            await self._forward_or_test(flow, hosts, test)
 
-    async def _serve_http(self, flow: Flow, hosts: tuple[Target, ...], test: Target | None) -> None:
-        try:
-            if hosts:
+    async def _forward_or_test(self, flow: Flow, hosts: tuple[Target, ...], test: Target) -> None:
+        if hosts:
+            try:
                 await self._forward(flow, hosts)
+            except UnreachableError:
+                pass  # as a route that ends in `test` asks
+            else:
                 return
-        except UnreachableError:
-            if test is None:
-                raise
-        assert test is not None, "there was one target at least"
         flow.target = test
         await self._holding.obey(flow, answer_test(flow.incoming.path, flow.route))
 
@@ -152,14 +154,16 @@ class Front:
             flow.exchange.send_continue()
         request = self._outgoing.write(flow.exchange, flow.incoming, flow.loaded)
         reached = await self._upstream.send(targets, request)
+        answer = reached.answer
         flow.target = reached.target
         try:
-            if flow.speaks_grip and is_grip(reached.answer.headers):
-                await self._holding.obey(flow, reached.answer)
+            if flow.speaks_grip and is_grip(answer.headers):
+                await self._holding.obey(flow, answer)
             else:
-                await relay(flow.exchange, reached.answer, speaks_grip=flow.speaks_grip, added=flow.added_headers)
+                # Either it has no Grip-*, or they are not ours.
+                await relay(flow.exchange, answer, speaks_grip=False, added=flow.added_headers)
         finally:
-            reached.answer.close()
+            answer.close()
 
     def _refuse_unsupported(self, flow: Flow, text: str) -> None:
         self._counters.requests_unsupported += 1
@@ -193,13 +197,6 @@ def fail(exchange: Exchange, status: int, text: str) -> None:
         exchange.answer_text(status, text)
 
 
-def split_targets(targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], Target | None]:
-    """Return the backends before the first `test` target, and that target, if there is one."""
-    test = next((target for target in targets if target.kind is TargetKind.TEST), None)
-    before = targets if test is None else targets[: targets.index(test)]
-    return tuple(target for target in before if target.kind is TargetKind.HOST), test
-
-
 def poses_as_us(flow: Flow) -> bool:
     """Say whether a client sends what only a proxy may send (reference 3.12).
 
@@ -207,5 +204,11 @@ def poses_as_us(flow: Flow) -> bool:
     """
     if not flow.speaks_grip:
         return False
-    types = header_values(flow.exchange.head.headers, b"content-type")
-    return any(value.partition(b";")[0].strip().lower() == EVENTS_TYPE for value in types)
+    for name, value in flow.exchange.head.headers:
+        if (
+            len(name) == len(CONTENT_TYPE)
+            and name.lower() == CONTENT_TYPE
+            and value.partition(b";")[0].strip().lower() == EVENTS_TYPE
+        ):
+            return True
+    return False

@@ -54,7 +54,8 @@ def _add_settings_options(parser: argparse.ArgumentParser) -> None:
         "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="set anything; may be repeated"
     )
     # What the commands that serve have besides.
-    parser.set_defaults(listen=None, publish=None, routes=None, route=[], log_level=None, log_format=None)
+    parser.set_defaults(listen=None, publish=None, routes=None, route=[], workers=None)
+    parser.set_defaults(log_level=None, log_format=None)
 
 
 def _add_dialect_options(parser: argparse.ArgumentParser) -> None:

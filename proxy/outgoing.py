@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from handlers.protocol.http1 import header_values
+from handlers.protocol.subscribing import LastSeen
 from handlers.timers import Clock
 from proxy.exchange import Exchange
+from proxy.incoming import Incoming, Repetition, Written
 from proxy.protocol.grip_sig import GripKey, is_signed
 from proxy.protocol.headers import (
     RequestOptions,
@@ -16,8 +16,11 @@ from proxy.protocol.headers import (
     request_headers,
     xff_rules,
 )
+from proxy.protocol.link_uri import LinkUri
+from proxy.protocol.request_head import RequestHead
 from proxy.protocol.request_target import split_target
 from proxy.protocol.route import Route
+from proxy.request_body import NO_BODY
 from proxy.router import LoadedRoute
 from proxy.settings import ProxySettings
 from proxy.upstream import BackendRequest
@@ -26,24 +29,8 @@ LOGGED_PATH = 1000
 """Bytes of a request's path that log lines show. A hold writes the path once a channel."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
-    """The facts about a request that routing, forwarding and the log share.
-
-    `authority` is the host with its port, `path` the origin-form target, `client` the logical address. `uri` is for
-    the log: a long one is cut.
-    """
-
-    authority: bytes
-    path: bytes
-    is_tls: bool
-    is_trusted: bool
-    uri: str
-    client: str
-
-
 class Outgoing:
-    """Reads clients' requests and writes the backends'. Keeps nothing between requests."""
+    """Reads clients' requests and writes the backends'. What it keeps of a request is kept with the connection."""
 
     def __init__(self, *, settings: ProxySettings, upstream_key: GripKey | None, clock: Clock) -> None:
         self._settings = settings
@@ -56,12 +43,80 @@ class Outgoing:
 
     def read(self, exchange: Exchange) -> Incoming:
         """Tell what the client asked for. A request without Host is for `localhost` (reference 1.2)."""
+        head, earlier = exchange.head, exchange.earlier
+        is_trusted = self._upstream_key is not None and self._is_trusted(head, self._upstream_key)
+        incoming = earlier.same_incoming(head, is_trusted=is_trusted)
+        if incoming is None:
+            incoming = self._read(exchange, earlier.same_client(head, is_trusted=is_trusted), is_trusted=is_trusted)
+            earlier.keep_incoming(head, incoming)
+        return incoming
+
+    def write(
+        self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute, *, signs: bool = True
+    ) -> BackendRequest:
+        """Make the backend's request (reference 3.1). Without `signs` it is for the caller to sign."""
+        route, head, earlier = loaded.route, exchange.head, exchange.earlier
+        host = route.as_host.encode() or incoming.authority
+        signature = loaded.signer.sign(int(self._clock.wall())) if loaded.signer and signs else None
+        trusted = incoming.is_trusted
+        # What its client has seen goes with one request that is sent again, and with none that looks the same.
+        kept = earlier if not exchange.retried else Repetition()
+        headers = kept.same_headers(head.headers, loaded, host, signature, is_trusted=trusted)
+        if headers is None:
+            options = self._options(exchange, incoming, loaded, host=host, signature=signature)
+            headers = request_headers(head.headers, options=options)
+            kept.keep_headers(
+                Written(
+                    received=head.headers,
+                    headers=headers,
+                    loaded=loaded,
+                    host=host,
+                    signature=signature,
+                    is_trusted=trusted,
+                )
+            )
+        return BackendRequest(
+            method=head.method, path=backend_path(incoming.path, route), host=host, headers=headers, body=exchange.body
+        )
+
+    def write_link(
+        self, loaded: LoadedRoute, uri: LinkUri, *, method: bytes, last_seen: LastSeen = (), is_internal: bool
+    ) -> BackendRequest:
+        """Make the request for a link, which is nobody's but ours: without a client's headers (reference 3.9).
+
+        One that `is_internal` takes the route of the request that the link came with.
+        """
+        route = loaded.route
+        host = (route.as_host.encode() if is_internal else b"") or uri.authority
+        sets_proto = self._settings.set_x_forwarded_proto
+        options = RequestOptions(
+            host=host,
+            route_headers=route.headers if is_internal else (),
+            cdn_loop=self._cdn_loop,
+            grip_sig=loaded.signer.sign(int(self._clock.wall())) if loaded.signer else None,
+            grip_last=last_seen,
+            forwarded_proto=b"https" if is_internal and uri.is_tls and sets_proto != "off" else None,
+            also_forwarded_protocol=sets_proto == "true",
+        )
+        return BackendRequest(
+            method=method,
+            path=backend_path(uri.path, route) if is_internal else uri.path,
+            host=host,
+            headers=request_headers((), options=options),
+            body=NO_BODY,
+        )
+
+    def _read(self, exchange: Exchange, same: Incoming | None, *, is_trusted: bool) -> Incoming:
+        """Find out about a request; `same` is an earlier one of the client with the same headers."""
         head = exchange.head
         authority, path = split_target(head.method, head.target, head.host)
         # Lower case, as the reference sends it: hosts know no letter case (RFC 3986 section 3.2.2), caches do.
         authority = authority.lower() or b"localhost"
-        is_tls = exchange.is_tls or self._came_by_tls(exchange)
-        is_trusted = self._is_trusted(exchange)
+        if same is None:
+            is_tls = exchange.is_tls or self._came_by_tls(head)
+            client = client_address(head.headers, exchange.peer, self._rules(is_trusted=is_trusted))
+        else:
+            is_tls, client = same.is_tls, same.client
         scheme = ("wss" if is_tls else "ws") if head.is_websocket else "https" if is_tls else "http"
         return Incoming(
             authority=authority,
@@ -69,18 +124,16 @@ class Outgoing:
             is_tls=is_tls,
             is_trusted=is_trusted,
             uri=f"{scheme}://{authority.decode('latin-1')}{shorten(path)}",
-            client=client_address(head.headers, exchange.peer, self._rules(is_trusted=is_trusted)),
+            client=client,
         )
 
-    def write(
-        self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute, *, signs: bool = True
-    ) -> BackendRequest:
-        """Make the backend's request (reference 3.1). Without `signs` it is for the caller to sign."""
+    def _options(
+        self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute, *, host: bytes, signature: bytes | None
+    ) -> RequestOptions:
         route = loaded.route
-        host = route.as_host.encode() or incoming.authority
         scheme = b"wss" if exchange.head.is_websocket else b"https"
         sets_proto = self._settings.set_x_forwarded_proto
-        options = RequestOptions(
+        return RequestOptions(
             host=host,
             peer=exchange.peer.encode(),
             route_headers=route.headers,
@@ -89,31 +142,23 @@ class Outgoing:
             cdn_loop=self._cdn_loop,
             trusted=incoming.is_trusted,
             grip=not route.no_grip,
-            grip_sig=loaded.signer.sign(int(self._clock.wall())) if loaded.signer and signs else None,
+            grip_sig=signature,
+            grip_last=exchange.retried or (),
             strip_forwarded_proto=sets_proto != "off" or self._settings.accept_x_forwarded_proto,
             forwarded_proto=scheme if incoming.is_tls and sets_proto != "off" else None,
             also_forwarded_protocol=sets_proto == "true",
             xff=self._rules(is_trusted=incoming.is_trusted),
         )
-        return BackendRequest(
-            method=exchange.head.method,
-            path=backend_path(incoming.path, route),
-            host=host,
-            headers=request_headers(exchange.head.headers, options=options),
-            body=exchange.body,
-        )
 
     def _rules(self, *, is_trusted: bool) -> XffRules:
         return self._xff_trusted if is_trusted else self._xff
 
-    def _came_by_tls(self, exchange: Exchange) -> bool:
-        return self._settings.accept_x_forwarded_proto and forwarded_scheme(exchange.head.headers) == b"https"
+    def _came_by_tls(self, head: RequestHead) -> bool:
+        return self._settings.accept_x_forwarded_proto and forwarded_scheme(head.headers) == b"https"
 
-    def _is_trusted(self, exchange: Exchange) -> bool:
-        if self._upstream_key is None:
-            return False
-        tokens = header_values(exchange.head.headers, b"grip-sig")
-        return bool(tokens) and is_signed(tokens[0], self._upstream_key, int(self._clock.wall()))
+    def _is_trusted(self, head: RequestHead, key: GripKey) -> bool:
+        tokens = header_values(head.headers, b"grip-sig")
+        return bool(tokens) and is_signed(tokens[0], key, int(self._clock.wall()))
 
 
 def shorten(path: bytes) -> str:

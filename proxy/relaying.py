@@ -19,6 +19,10 @@ async def relay(exchange: Exchange, answer: BackendAnswer, *, speaks_grip: bool,
         headers=response_headers(answer.headers, grip=speaks_grip, keep_length=False) + added,
         length=answer.length,
     )
+    whole = answer.whole()
+    if whole is not None:
+        exchange.send_whole(whole)
+        return
     if not answer.has_body_waiting:
         exchange.flush_head()
     while data := await answer.read():

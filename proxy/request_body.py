@@ -47,6 +47,11 @@ class RequestBody:
         """Say whether everything that was read so far is still here."""
         return self._size <= REPLAY_LIMIT
 
+    @property
+    def is_here(self) -> bool:
+        """Say whether all of it was read, so that nothing is left to wait for."""
+        return self._is_read
+
     async def prefetch(self) -> None:
         """Read a chunked body ahead as far as it is small, to learn its length: many backends need one."""
         while self.length is None and self.is_replayable:
@@ -57,6 +62,10 @@ class RequestBody:
         while not self._is_read and self.is_replayable:
             await self._read_after(self._count)
         return self.is_replayable
+
+    def ready(self) -> bytes | None:
+        """Return the whole body if it is here already and small, so that it can be sent with its head."""
+        return b"".join(self._pieces) if self._is_read and self.is_replayable else None
 
     def joined(self) -> bytes:
         """Return the whole body. Only after `read_small` has said that it is here."""
@@ -104,3 +113,7 @@ class RequestBody:
 async def read_nothing() -> bytes:
     """Return no more bytes."""
     return b""
+
+
+NO_BODY = RequestBody(read_nothing, 0)
+"""The body of all requests that have none: there is nothing in it that a request could change."""

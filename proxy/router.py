@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy.errors import RoutesError, RoutesFileError
 from proxy.protocol.grip_sig import GripKey, KeyFormatError, Signer, parse_key
 from proxy.protocol.matching import RouteTable
+from proxy.protocol.route import TargetKind
 from proxy.protocol.routes import Proto, Route, RouteNotice, RoutesFile, Target, parse_lines, parse_routes
 from proxy.tls import CertificateError, load_certificate
 
@@ -64,6 +65,17 @@ class LoadedRoute:
 
     route: Route
     signer: Signer | None
+    hosts: tuple[Target, ...] = field(init=False)
+    """The backends before the first `test` target."""
+    test: Target | None = field(init=False)
+    """That target; it never fails, so it ends the list wherever it stands. None where there is none."""
+
+    def __post_init__(self) -> None:
+        targets = self.route.targets
+        test = next((target for target in targets if target.kind is TargetKind.TEST), None)
+        before = targets if test is None else targets[: targets.index(test)]
+        object.__setattr__(self, "hosts", tuple(target for target in before if target.kind is TargetKind.HOST))
+        object.__setattr__(self, "test", test)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

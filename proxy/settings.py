@@ -22,6 +22,7 @@ from proxy.protocol.headers import xff_rules
 
 _Value = TypeVar("_Value")
 
+BackendClient = Literal["own", "aiohttp"]
 XForwardedProto = Literal["proto-only", "true", "off"]
 
 _CDN_ID = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]+(?:[ ]*;[ ]*[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]+)*")
@@ -61,6 +62,10 @@ class ProxySettings:
     response_timeout: Seconds = 1800.0
     """Seconds until the head of a backend's answer must have come, counted from the last byte sent to it; the client
     then gets 504. 0 waits for ever. 1800 is Pushpin's fixed limit: a backend that holds polls itself is not cut."""
+
+    backend_client: BackendClient = "own"
+    """What connects to backends: `own` is Holdfast's own client, `aiohttp` that of the aiohttp library. Both do the
+    same; the own one takes a fraction of the time. A switch back, should some backend not get on with it."""
 
     sig_iss: str = "pushpin"
     """`iss` claim of the Grip-Sig token, unless the route has its own. Backends written for Pushpin may check it."""
@@ -102,6 +107,20 @@ class ProxySettings:
 
     reload_interval: Seconds = 1.0
     """Seconds between looks at the routes file; a change is loaded at once. 0 loads on SIGHUP only."""
+
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Processes that serve clients on the same ports. 1 is one process for everything. With more, as many as there are
+    cores to give, a further process takes publications and hands each to all of them; see operating.md."""
+
+    worker_timeout: Seconds = 10.0
+    """Seconds a worker may take to acknowledge anything of what it was handed, before it is killed and replaced. 0 is
+    no bound. 10 is far more than any honest pause, and short enough that clients of a stuck worker are soon elsewhere.
+    Without effect with one process."""
+
+    worker_backlog: Annotated[int, Meta(ge=65_536, le=2**31 - 1)] = 67_108_864
+    """Bytes of publications that a worker may be behind with. While one is further behind, publishers are answered 503
+    with Retry-After, and nothing of what they sent is delivered to anybody. 64 MiB are seconds of the fastest
+    publishing. Without effect with one process."""
 
     def __post_init__(self) -> None:
         """Refuse what the types allow but nothing can obey."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 import ssl
-from dataclasses import dataclass
+
+import msgspec
 
 from handlers.counters import Counters
 from handlers.deadline import Deadline
 from handlers.protocol.http1 import Headers
 from handlers.timers import Clock
 from proxy.backend import AnswerFailed, BackendAddress, BackendAnswer, BackendConnection, BackendPool, ConnectFailed
+from proxy.backend_aiohttp import AiohttpPool
+from proxy.backend_pool import OwnPool
 from proxy.errors import UnreachableError, UpstreamError
 from proxy.protocol.backend_head import encode_request_head
 from proxy.protocol.route import Target
@@ -33,9 +36,11 @@ ADDRESS_LIMIT = 1000
 """Addresses kept; with TLS there is one per host that clients name, and they may name any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendRequest:
-    """What to send. `path` is the origin-form target byte for byte; `headers` have Host but no framing."""
+class BackendRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to send. A Struct, as is Reached, because every request makes one.
+
+    `path` is the origin-form target byte for byte. `headers` have a Host, which is `host`, but no framing.
+    """
 
     method: bytes
     path: bytes
@@ -48,8 +53,7 @@ class BackendRequest:
     """Whether it asks for another protocol, so that the answer may be a 101."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
     """An answer, and which target gave it."""
 
     target: Target
@@ -63,8 +67,9 @@ class Upstream:
         self._settings = settings
         self._clock = clock
         self._counters = counters
-        self._pool = BackendPool()
+        self._pool: BackendPool = AiohttpPool(clock) if settings.backend_client == "aiohttp" else OwnPool(clock)
         self._addresses: dict[tuple[Target, str], BackendAddress] = {}
+        self._plain: dict[int, tuple[Target, BackendAddress]] = {}
         self._contexts: dict[Target, ssl.SSLContext] = {}
 
     async def close(self) -> None:
@@ -74,6 +79,7 @@ class Upstream:
     def forget_addresses(self) -> None:
         """Drop what is kept per target; called when the routes were loaded anew."""
         self._addresses.clear()
+        self._plain.clear()
         self._contexts.clear()
 
     async def send(self, targets: tuple[Target, ...], request: BackendRequest) -> Reached:
@@ -82,15 +88,23 @@ class Upstream:
         Raises UpstreamError: 502 when none can be reached or the answer is unusable, 504 when the last target
         tried did not connect, or the one connected did not answer, in time.
         """
-        await self._learn_length(request.body)
+        if request.body.length is None:
+            await self._learn_length(request.body)
         last: ConnectFailed | TimeoutError | None = None
         for target in targets:
             try:
-                connection = await self._connect(target, request)
+                address = self._address(target, request.host)
+                connection = self._pool.take(address) or await self._connect(target, address)
             except (ConnectFailed, TimeoutError) as error:
                 last = error
                 continue
-            return Reached(target=target, answer=await self._exchange(connection, target, request))
+            try:
+                answer = await self._ask(connection, target, request)
+            except AnswerFailed as error:
+                if not (error.is_stale and may_repeat(request)):
+                    raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
+                answer = await self._ask_again(target, request)
+            return Reached(target=target, answer=answer)
         raise unreachable(targets, status=504 if isinstance(last, TimeoutError) else 502) from last
 
     def answer_limit(self, target: Target) -> float:
@@ -104,19 +118,14 @@ class Upstream:
         except TimeoutError:
             log.debug("a chunked body comes slowly; sent on as it comes")
 
-    async def _connect(self, target: Target, request: BackendRequest) -> BackendConnection:
+    async def _connect(self, target: Target, address: BackendAddress) -> BackendConnection:
         async with Deadline(self._clock, self._connect_limit(target)):
-            return await self._pool.connect(self._address(target, host_for(target, request)))
+            return await self._pool.connect(address)
 
     def _connect_limit(self, target: Target) -> float:
         return target.connect_timeout or self._settings.connect_timeout
 
-    async def _exchange(self, connection: BackendConnection, target: Target, request: BackendRequest) -> BackendAnswer:
-        try:
-            return await self._ask(connection, target, request)
-        except AnswerFailed as error:
-            if not (error.is_stale and may_repeat(request)):
-                raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
+    async def _ask_again(self, target: Target, request: BackendRequest) -> BackendAnswer:
         self._counters.backend_retries += 1
         # On a new connection, and so once: a kept one could turn out dead again, after the backend has read it all.
         connection = await self._connect_again(target, request)
@@ -130,7 +139,7 @@ class Upstream:
 
     async def _connect_again(self, target: Target, request: BackendRequest) -> BackendConnection:
         try:
-            return await self._connect(target, request)
+            return await self._connect(target, self._address(target, request.host))
         except ConnectFailed as error:
             if request.may_repeat:
                 raise unreachable((target,), status=502) from error
@@ -146,24 +155,23 @@ class Upstream:
         head = encode_request_head(
             method=request.method,
             path=request.path,
-            host=host_for(target, request),
             headers=request.headers,
             length=request.body.length,
+            host=target.host_override.encode() or None,
         )
         try:
-            async with Deadline(self._clock, limit) as deadline:
-                return await connection.exchange(
-                    method=request.method,
-                    head=head,
-                    body=request.body,
-                    progress=lambda: deadline.restart(limit),
-                    upgrades=request.upgrades,
-                )
+            return await connection.exchange(
+                method=request.method, head=head, body=request.body, limit=limit, upgrades=request.upgrades
+            )
         except TimeoutError as error:
             raise UpstreamError(status=504, detail=f"{target.name}: no answer within {limit:g} seconds") from error
 
     def _address(self, target: Target, host: bytes) -> BackendAddress:
-        verified = server_hostname(target, host) if target.ssl else ""
+        """Return where `target` is, by its identity where that will do: to hash one takes as long as to send to it."""
+        kept = self._plain.get(id(target))
+        if kept is not None:
+            return kept[1]
+        verified = server_hostname(target, target.host_override.encode() or host) if target.ssl else ""
         address = self._addresses.get((target, verified))
         if address is None:
             if len(self._addresses) >= ADDRESS_LIMIT:
@@ -171,6 +179,8 @@ class Upstream:
             tls = self._context(target) if target.ssl else None
             address = BackendAddress(host=target.host, port=target.port, tls=tls, server_hostname=verified or None)
             self._addresses[target, verified] = address
+        if not target.ssl and len(self._plain) < ADDRESS_LIMIT:
+            self._plain[id(target)] = (target, address)  # kept, so that no other gets its identity
         return address
 
     def _context(self, target: Target) -> ssl.SSLContext:
@@ -182,11 +192,6 @@ class Upstream:
                 # It was good when the routes were loaded.
                 raise ConnectFailed(str(error)) from error
         return context
-
-
-def host_for(target: Target, request: BackendRequest) -> bytes:
-    """Return the Host a target is sent: its own `host=`, or the request's."""
-    return target.host_override.encode() or request.host
 
 
 def may_repeat(request: BackendRequest) -> bool:

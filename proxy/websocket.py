@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, replace
 
+from msgspec import structs
 from websockets.utils import generate_key
 
 from handlers.edge import Edge
@@ -142,7 +143,7 @@ class WebSockets:
         offer = self._offer(flow)
         request = self._outgoing.write(flow.exchange, flow.incoming, flow.loaded)
         headers = upgrade_headers(request.headers, key=own_key, extension=offer)
-        request = replace(request, headers=headers, body=RequestBody.of(b""), upgrades=True)
+        request = structs.replace(request, headers=headers, body=RequestBody.of(b""), upgrades=True)
         reached = await self._upstream.send((target,), request)
         flow.target = target
         try:

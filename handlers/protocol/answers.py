@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from handlers.protocol.http1 import Headers, encode_head, has_body, header_values, hop_by_hop_names, without_headers
 
 EXPOSE = b"grip-expose-headers"
@@ -23,9 +25,11 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerForm:
-    """How one connection wants its answer: HTTP version, whether it goes on afterwards, the request's method."""
+class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How one connection wants its answer: HTTP version, whether it goes on afterwards, the request's method.
+
+    A Struct, because every answer makes one.
+    """
 
     version: bytes
     reusable: bool
@@ -48,6 +52,8 @@ def connection_headers(form: AnswerForm, *, chunked: bool = False) -> Headers:
 
     `Transfer-Encoding` is named in `Connection` too, as Pushpin does: it is hop-by-hop.
     """
+    if form.reusable and not chunked and form.version == b"1.1":
+        return ()
     options = []
     if not form.reusable and form.version == b"1.1":
         options.append(b"close")

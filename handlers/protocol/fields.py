@@ -111,6 +111,9 @@ def decode_base64(text: str) -> bytes:
 
 def _find_bare(text: str, stop: str, start: int) -> int:
     """Return where `stop` first stands outside double quotes at or after `start`, or the length of `text`."""
+    if '"' not in text:  # nearly always
+        found = text.find(stop, start)
+        return found if found >= 0 else len(text)
     quoted = False
     index = start
     while index < len(text):

@@ -30,6 +30,9 @@ from handlers.protocol.http1 import (
 from handlers.protocol.instruct import Instruct
 
 INSTRUCT_TYPE = b"application/grip-instruct"
+_CONTENT_TYPE = b"content-type"
+_FIRST_LETTERS = frozenset(b"gGcC")
+"""With which the names begin that make an answer an instruct."""
 
 _DEFAULT_TIMEOUT = 55
 _MIN_TIMEOUT = 5
@@ -37,13 +40,22 @@ _MIN_TIMEOUT = 5
 
 def is_grip(headers: Headers) -> bool:
     """Say whether an answer with these headers is an instruct (reference 3.2)."""
-    return any(_is_grip_name(name) for name, _ in headers) or is_instruct_body(headers)
+    # Every answer is asked, and few of its names begin like those that count.
+    content_type = None
+    for name, value in headers:
+        if not name or name[0] not in _FIRST_LETTERS:
+            continue
+        if name[:5].lower() == b"grip-":
+            return True
+        if content_type is None and len(name) == len(_CONTENT_TYPE) and name.lower() == _CONTENT_TYPE:
+            content_type = value
+    return content_type is not None and _is_instruct_type(content_type)
 
 
 def is_instruct_body(headers: Headers) -> bool:
-    """Say whether the answer's body is an instruct's body form. Media types know no letter case."""
-    types = header_values(headers, b"content-type")
-    return bool(types) and types[0].partition(b";")[0].strip().lower() == INSTRUCT_TYPE
+    """Say whether the answer's body is an instruct's body form."""
+    types = header_values(headers, _CONTENT_TYPE)
+    return bool(types) and _is_instruct_type(types[0])
 
 
 def parse_instruct(*, status: int, reason: bytes, headers: Headers, body: bytes | None) -> Instruct:
@@ -128,6 +140,11 @@ def _client_headers(headers: Headers) -> Headers:
     return tuple(pair for pair in passed if not _is_grip_name(pair[0]))
 
 
+def _is_instruct_type(content_type: bytes) -> bool:
+    # Media types know no letter case (RFC 9110 section 8.3.1). Most of them are shorter.
+    return len(content_type) >= len(INSTRUCT_TYPE) and content_type.partition(b";")[0].strip().lower() == INSTRUCT_TYPE
+
+
 def _is_grip_name(name: bytes) -> bool:
     return name[:5].lower() == b"grip-"
 
@@ -137,12 +154,15 @@ def _check_answer(line: StatusLine, headers: Headers, *, is_held: bool) -> None:
     if not is_field_value(line.reason):
         raise InstructError("response reason contains a control character")
     for name, value in headers:
-        shown = printable(decode_field(name))
         if not is_token(name):
-            raise InstructError(f"headers contains invalid name '{shown}'")
+            raise InstructError(f"headers contains invalid name '{_shown(name)}'")
         if not is_field_value(value):
-            raise InstructError(f"headers contains '{shown}' with invalid value")
+            raise InstructError(f"headers contains '{_shown(name)}' with invalid value")
         # What is published later comes as it is: behind, or in place of, an encoded body it could not be
         # decoded. No Accept-Encoding was sent, so this is a backend that encodes unasked.
         if is_held and name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise InstructError(f"a held response cannot have Content-Encoding '{printable(decode_field(value))}'")
+            raise InstructError(f"a held response cannot have Content-Encoding '{_shown(value)}'")
+
+
+def _shown(value: bytes) -> str:
+    return printable(decode_field(value))

@@ -73,6 +73,7 @@ class HeaderForm:
 
 def parse_header_form(headers: Headers) -> HeaderForm:
     """Parse the `Grip-*` lines of an answer (reference 3.3). Raises InstructError."""
+    headers = tuple([pair for pair in headers if pair[0][:5].lower() == b"grip-"])  # looked through nine times
     next_link, gone_link = _parse_links(headers)
     return HeaderForm(
         hold=_parse_hold(headers),

@@ -7,6 +7,7 @@ Parsing is not here: requests are parsed by `proxy.protocol.framing`, responses 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable
 from http import HTTPStatus
@@ -16,16 +17,18 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 LAST_CHUNK = b"0\r\n\r\n"
 
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 # RFC 9110 section 7.6.1: to be removed before forwarding whether or not Connection names them. Trailer is
 # added because trailer sections are not forwarded, and what will not come must not be announced.
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"te", b"transfer-encoding", b"upgrade", b"trailer")
 )
-# "Connection: Host" must not take from the next hop what it cannot do without.
-_NEVER_HOP_BY_HOP = frozenset((b"host", b"content-length"))
+"""Names in lower case of the headers that concern one hop alone, whatever Connection says."""
+# "Connection: Host" must not take from the next hop what it cannot do without. Empty options are none.
+_NOT_HOP_BY_HOP = frozenset((b"host", b"content-length", b""))
 
 
 def is_token(name: bytes) -> bool:
@@ -43,26 +46,32 @@ def is_field_value(value: bytes) -> bool:
 
 def header_values(headers: Headers, name: bytes) -> tuple[bytes, ...]:
     """Return the values of every line called `name` (lower case), in order."""
-    return tuple(value for key, value in headers if key.lower() == name)
+    return tuple([value for key, value in headers if key.lower() == name])
 
 
 def without_headers(headers: Headers, names: Collection[bytes]) -> Headers:
     """Return `headers` less the lines whose name, in lower case, is in `names`."""
-    return tuple(pair for pair in headers if pair[0].lower() not in names)
+    return tuple([pair for pair in headers if pair[0].lower() not in names])
 
 
 def hop_by_hop_names(headers: Headers) -> frozenset[bytes]:
     """Return, in lower case, the names that concern this hop alone: the fixed ones and those Connection names."""
-    options = (option.strip() for line in header_values(headers, b"connection") for option in line.lower().split(b","))
-    return _HOP_BY_HOP.union(option for option in options if option) - _NEVER_HOP_BY_HOP
+    lines = header_values(headers, b"connection")
+    return _hop_by_hop(lines) if lines else HOP_BY_HOP
+
+
+@functools.lru_cache(maxsize=256)
+def _hop_by_hop(lines: tuple[bytes, ...]) -> frozenset[bytes]:
+    # There are few that are really in use: keep-alive, close, Upgrade.
+    options = {option.strip() for line in lines for option in line.lower().split(b",")}
+    return HOP_BY_HOP | (options - _NOT_HOP_BY_HOP)
 
 
 def encode_head(*, version: bytes, status: int, reason: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Encode a response head, blank line included (RFC 9112 section 4)."""
-    lines = [b"HTTP/%b %d %b" % (version, status, reason)]
-    lines.extend(b"%b: %b" % pair for pair in headers)
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+    lines = b"\r\n".join(map(b": ".join, headers))
+    start = b"HTTP/%b %d %b" % (version, status, reason)
+    return b"%b\r\n%b\r\n\r\n" % (start, lines) if lines else start + b"\r\n\r\n"
 
 
 def encode_chunk(data: bytes) -> bytes:
@@ -77,7 +86,4 @@ def has_body(*, method: bytes, status: int) -> bool:
 
 def standard_reason(status: int) -> bytes:
     """Return the registered reason phrase for `status`, or `Undefined Reason`."""
-    try:
-        return HTTPStatus(status).phrase.encode()
-    except ValueError:
-        return b"Undefined Reason"
+    return _REASONS.get(status, b"Undefined Reason")

@@ -12,14 +12,18 @@ BODYLESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"))
 """Methods that say nothing about a body when there is none (RFC 9110 section 8.6)."""
 
 
-def encode_request_head(*, method: bytes, path: bytes, host: bytes, headers: Headers, length: int | None) -> bytes:
+def encode_request_head(
+    *, method: bytes, path: bytes, headers: Headers, length: int | None, host: bytes | None = None
+) -> bytes:
     """Encode a head, blank line included (RFC 9112 sections 3 and 6).
 
-    `path` is the origin-form target. `headers` have a Host, whose value `host` replaces, and no framing. `length` is
-    that of the body in bytes; None for one that comes in chunks.
+    `path` is the origin-form target. `headers` have a Host, whose value `host` replaces unless that is None, and no
+    framing. `length` is that of the body in bytes; None for one that comes in chunks.
     """
     lines = [b"%b %b HTTP/1.1" % (method, path)]
-    lines.extend(b"%b: %b" % (name, host if name.lower() == b"host" else value) for name, value in headers)
+    if host is not None:
+        headers = tuple([(name, host if name.lower() == b"host" else value) for name, value in headers])
+    lines += map(b": ".join, headers)
     if length is None:
         lines.append(b"Transfer-Encoding: chunked")
     elif length > 0 or method not in BODYLESS:

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 
 from proxy.protocol.chunked import ChunkedBody
 from proxy.protocol.field_lines import CRLF, Buffer, find_stray
+from proxy.protocol.repeated_head import HeadReader
 from proxy.protocol.request_error import Refusal, RequestError, head_too_large
-from proxy.protocol.request_head import RequestHead, parse_request_head
+from proxy.protocol.request_head import RequestHead
 
 __all__ = ["FramingLimits", "RequestError", "RequestFramer", "RequestHead"]
 
@@ -61,6 +62,7 @@ class RequestFramer:
         "_chunks",
         "_empty_lines",
         "_error",
+        "_heads",
         "_left",
         "_limits",
         "_pending",
@@ -81,6 +83,7 @@ class RequestFramer:
 
     def __init__(self, limits: FramingLimits) -> None:
         self._limits = limits
+        self._heads = HeadReader(max_headers=limits.headers)
         self._error: RequestError | None = None
         self._pending = bytearray()  # received, and neither handed out nor skipped
         self._begin()
@@ -94,6 +97,9 @@ class RequestFramer:
             self._pending += data
             return b""
         if not self._pending:  # nearly always: then nothing is copied that need not be
+            if self.head is None and self._error is None and self._heads.is_last(data):
+                self.head, self.head_bytes, self.is_complete = self._heads.last, data, True
+                return b""
             ready, used = self._advance(data)
             if used < len(data):
                 self._pending += data[used:]
@@ -160,7 +166,7 @@ class RequestFramer:
         if end is None:
             return b"", start
         head_bytes = bytes(buffer[start:end])
-        self.head = head = parse_request_head(head_bytes, max_headers=self._limits.headers)
+        self.head = head = self._heads.read(head_bytes)
         self.head_bytes = head_bytes
         # RFC 9112 section 6.3: Transfer-Encoding, else Content-Length, else (rule 7) no body. A head with both,
         # or with either in doubt, has been refused.

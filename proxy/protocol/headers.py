@@ -7,10 +7,14 @@ request are added by whoever sends it. WebSocket handshakes and CORS are not thi
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from handlers.protocol.fields import (
     decode_field,
@@ -19,7 +23,14 @@ from handlers.protocol.fields import (
     encode_parameters,
     split_list,
 )
-from handlers.protocol.http1 import Headers, header_values, hop_by_hop_names, is_field_value, without_headers
+from handlers.protocol.http1 import (
+    HOP_BY_HOP,
+    Headers,
+    header_values,
+    hop_by_hop_names,
+    is_field_value,
+    without_headers,
+)
 
 GRIP_FEATURES = (
     b"status, session, link:next, link:gone, "
@@ -39,7 +50,10 @@ _XFF_RULE = re.compile(r"append|truncate:[0-9]{1,4}")
 _FORWARDED_PROTO = (b"x-forwarded-proto", b"x-forwarded-protocol")
 # Gone before a backend sees them, besides the hop-by-hop ones. Accept-Encoding, because what comes back must
 # be open to appending; Expect, because this server has answered it; the framing is added anew when sending.
-_NEVER_FORWARDED = frozenset((b"accept-encoding", b"expect", b"content-length"))
+_REQUESTS_DROPPED: Final = HOP_BY_HOP | {b"accept-encoding", b"expect", b"content-length"}
+
+_MERGED: Final = frozenset((b"cdn-loop", b"host", _FORWARDED_FOR, *_FORWARDED_PROTO))
+"""Names of which no line passes as it is, though there may be one in the end."""
 
 
 _ALPHANUMERIC = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
@@ -60,9 +74,11 @@ class XffRules:
     append: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestOptions:
-    """What a route, the settings and the client's connection decide about a request's headers."""
+class RequestOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a route, the settings and the client's connection decide about a request's headers.
+
+    A Struct, because most requests make one.
+    """
 
     host: bytes
     """Value of `Host`: the client's, or that of `as_host` or of the target's `host`."""
@@ -102,22 +118,29 @@ def request_headers(headers: Headers, *, options: RequestOptions) -> Headers:
     Unlike Pushpin, headers named in `Connection` are removed (RFC 9110 section 7.6.1), and so are TE,
     Trailer, Upgrade and Proxy-Connection; Content-Encoding stays, since the body passes undecoded.
     """
-    own_names = {name.lower() for name, _ in options.route_headers}
-    headers = _without_disguises(headers, own_names)
-    # A client's Connection must not be able to remove what the route adds.
-    dropped = (hop_by_hop_names(headers) - own_names) | hop_by_hop_names(()) | _NEVER_FORWARDED
+    sent = _without_disguises(headers, options)
+    dropped = hop_by_hop_names(sent)
+    if options.route_headers:
+        # A client's Connection must not be able to remove what the route adds.
+        own_names = {name.lower() for name, _ in options.route_headers}
+        dropped = dropped - own_names
+        sent = without_headers(sent, own_names) + tuple([pair for pair in options.route_headers if pair[1]])
+    if options.orig_headers and not options.trusted:
+        sent = _with_originals(sent, options)
+    dropped = dropped | _REQUESTS_DROPPED
     if options.accept_pushpin_route:
         dropped |= {b"pushpin-route"}
-    sent = without_headers(headers, own_names) + tuple(pair for pair in options.route_headers if pair[1])
-    sent = _with_originals(sent, options)
-    sent = without_headers(sent, dropped)
-    sent = _with_cdn_loop(sent, options.cdn_loop)
+    sorted_lines = _sort(sent, dropped, options)
+    passed = sorted_lines.passed
+    if options.cdn_loop:
+        passed.append(_cdn_loop(sorted_lines.loops, options.cdn_loop))
     if not options.trusted:
-        sent = _without_prefix(sent, b"grip-")
-        sent += _grip_headers(options)
-    sent = _with_forwarded_proto(sent, options)
-    sent = _with_forwarded_for(sent, options)
-    return _with_host(sent, options.host)
+        passed.extend(_grip_headers(options))
+    passed.extend(_forwarded_proto(options))
+    passed.extend(_forwarded_for(sorted_lines.forwarded, options))
+    # Exactly one Host, where the client's first stood, or else in front (RFC 9110 section 7.2).
+    passed.insert(max(sorted_lines.host_position, 0), (sorted_lines.host_name, options.host))
+    return tuple(passed)
 
 
 def response_headers(headers: Headers, *, grip: bool, keep_length: bool) -> Headers:
@@ -127,10 +150,19 @@ def response_headers(headers: Headers, *, grip: bool, keep_length: bool) -> Head
     as it is. Unlike Pushpin, Content-Encoding stays, for without it the client could not decode the body,
     and headers named in `Connection` go, with Upgrade and Trailer.
     """
-    passed = without_headers(headers, hop_by_hop_names(headers))
+    dropped = hop_by_hop_names(headers)
     if not keep_length:
-        passed = without_headers(passed, (b"content-length",))
-    return _without_prefix(passed, b"grip-") if grip else passed
+        dropped = _with_length(dropped)
+    if not grip:
+        return without_headers(headers, dropped)
+    return tuple(
+        [pair for pair in headers if (name := pair[0].lower()) not in dropped and not name.startswith(b"grip-")]
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _with_length(names: frozenset[bytes]) -> frozenset[bytes]:
+    return names | {b"content-length"}
 
 
 def xff_rules(values: Iterable[str]) -> XffRules:
@@ -167,7 +199,7 @@ def client_address(headers: Headers, peer: str, rules: XffRules) -> str:
     It is the first X-Forwarded-For value if that is an IP address and the rules don't cut all values off,
     otherwise `peer`. Without a rule the header is believed, so this must never decide about access.
     """
-    values = _list_values(headers, _FORWARDED_FOR)
+    values = _elements(header_values(headers, _FORWARDED_FOR))
     if not values or rules.truncate == 0:
         return peer
     try:
@@ -179,16 +211,16 @@ def client_address(headers: Headers, peer: str, rules: XffRules) -> str:
 _SCHEMES = {b"https": b"https", b"wss": b"https", b"http": b"http", b"ws": b"http"}
 
 
-def _list_values(headers: Headers, name: bytes) -> tuple[str, ...]:
-    return tuple(element for value in header_values(headers, name) for element in split_list(decode_field(value)))
+def _elements(values: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple([element for value in values for element in split_list(decode_field(value))])
 
 
-def _without_disguises(headers: Headers, own_names: Collection[bytes]) -> Headers:
+def _without_disguises(headers: Headers, options: RequestOptions) -> Headers:
     """Leave out names that CGI and WSGI fold into one of ours: to Flask `Grip_Sig` is `Grip-Sig`, to PHP `Grip.Sig`."""
-    if not any(name.translate(None, _PLAIN) for name, _ in headers):
+    if not b"".join([name for name, _ in headers]).translate(None, _PLAIN):
         return headers
-    guarded = _GUARDED_NAMES.union(folded_name(name) for name in own_names)
-    return tuple(pair for pair in headers if not pair[0].translate(None, _PLAIN) or not _is_guarded(pair[0], guarded))
+    guarded = _GUARDED_NAMES.union([folded_name(name) for name, _ in options.route_headers])
+    return tuple([pair for pair in headers if not pair[0].translate(None, _PLAIN) or not _is_guarded(pair[0], guarded)])
 
 
 def _is_guarded(name: bytes, guarded: Collection[bytes]) -> bool:
@@ -196,33 +228,72 @@ def _is_guarded(name: bytes, guarded: Collection[bytes]) -> bool:
     return folded in guarded or folded.startswith(_GUARDED_PREFIXES)
 
 
-def _without_prefix(headers: Headers, prefix: bytes) -> Headers:
-    return tuple(pair for pair in headers if not pair[0].lower().startswith(prefix))
-
-
 def _with_originals(headers: Headers, options: RequestOptions) -> Headers:
     """Move marked copies to the end and mark the rest's (reference 1.3); a trusted client has done so already."""
-    plain = _without_prefix(headers, ORIGINAL_PREFIX)
-    if not options.orig_headers:
-        return plain
-    if options.trusted:
-        return headers
     need_mark = {name.lower() for name in options.orig_headers_need_mark}
+    plain: list[tuple[bytes, bytes]] = []
     copies: list[tuple[bytes, bytes]] = []
     for name, value in headers:
         if name.lower().startswith(ORIGINAL_PREFIX):
             copies.append((name, value))
-        elif name.lower() not in need_mark:
+            continue
+        plain.append((name, value))
+        if name.lower() not in need_mark:
             copies.append((ORIGINAL_PREFIX + name, value))
-    return plain + tuple(copies)
+    return (*plain, *copies)
 
 
-def _with_cdn_loop(headers: Headers, token: bytes) -> Headers:
-    """Merge CDN-Loop into one line and add `token` (RFC 8586 section 2)."""
-    if not token:
-        return headers
-    value = encode_list((*_list_values(headers, b"cdn-loop"), decode_field(token)))
-    return (*without_headers(headers, (b"cdn-loop",)), (b"CDN-Loop", encode_field(value)))
+class _Sorted:
+    """A client's headers sorted into what passes, and what is put together anew."""
+
+    __slots__ = ("forwarded", "host_name", "host_position", "loops", "passed")
+
+    def __init__(self) -> None:
+        self.passed: list[tuple[bytes, bytes]] = []
+        self.loops: list[bytes] = []
+        """Values of CDN-Loop."""
+        self.forwarded: list[bytes] = []
+        """Values of X-Forwarded-For."""
+        self.host_name = b"Host"
+        self.host_position = -1
+
+    def merge(self, name: bytes, pair: tuple[bytes, bytes], options: RequestOptions) -> None:
+        """Take a line whose name, in lower case, is in _MERGED."""
+        if name == b"host":
+            if self.host_position < 0:
+                self.host_name, self.host_position = pair[0], len(self.passed)
+        elif name == _FORWARDED_FOR:
+            self.forwarded.append(pair[1])
+        elif name == b"cdn-loop" and options.cdn_loop:
+            self.loops.append(pair[1])
+        elif name == b"cdn-loop" or not (options.strip_forwarded_proto or options.forwarded_proto is not None):
+            self.passed.append(pair)
+
+
+def _sort(headers: Headers, dropped: Collection[bytes], options: RequestOptions) -> _Sorted:
+    """Sort the lines in one pass: names in lower case that are `dropped`, or not for clients to send, are left out."""
+    prefixes = _forbidden_prefixes(options)
+    found = _Sorted()
+    pass_on = found.passed.append
+    for pair in headers:
+        name = pair[0].lower()
+        if name in dropped:
+            continue
+        if name in _MERGED:
+            found.merge(name, pair, options)
+        elif not name.startswith(prefixes):
+            pass_on(pair)
+    return found
+
+
+def _forbidden_prefixes(options: RequestOptions) -> tuple[bytes, ...]:
+    grip = () if options.trusted else (b"grip-",)
+    return grip if options.orig_headers else (*grip, ORIGINAL_PREFIX)
+
+
+def _cdn_loop(values: Iterable[bytes], token: bytes) -> tuple[bytes, bytes]:
+    """Merge all CDN-Loop into one line and add `token` (RFC 8586 section 2)."""
+    return b"CDN-Loop", encode_field(encode_list((*_elements(values), decode_field(token))))
 
 
 def _grip_headers(options: RequestOptions) -> Headers:
@@ -242,30 +313,19 @@ def _last_line(channel: str, last_id: str) -> bytes | None:
     return line if is_field_value(line) else None
 
 
-def _with_forwarded_proto(headers: Headers, options: RequestOptions) -> Headers:
+def _forwarded_proto(options: RequestOptions) -> Headers:
     scheme = options.forwarded_proto
     if scheme is None:
-        return without_headers(headers, _FORWARDED_PROTO) if options.strip_forwarded_proto else headers
+        return ()
     added: Headers = ((b"X-Forwarded-Proto", scheme),)
-    if options.also_forwarded_protocol:
-        added += ((b"X-Forwarded-Protocol", scheme),)
-    return without_headers(headers, _FORWARDED_PROTO) + added
+    return (*added, (b"X-Forwarded-Protocol", scheme)) if options.also_forwarded_protocol else added
 
 
-def _with_forwarded_for(headers: Headers, options: RequestOptions) -> Headers:
-    """Join all X-Forwarded-For values in one line at the end, as the rules say; none at all, no line."""
-    values = _list_values(headers, _FORWARDED_FOR)
+def _forwarded_for(lines: Iterable[bytes], options: RequestOptions) -> Headers:
+    """Join all X-Forwarded-For values in one line, as the rules say; none at all, no line."""
+    values = _elements(lines)
     if options.xff.truncate is not None:
         values = values[max(len(values) - options.xff.truncate, 0) :]
     if options.xff.append and options.peer:
         values += (decode_field(options.peer),)
-    rest = without_headers(headers, (_FORWARDED_FOR,))
-    return (*rest, (b"X-Forwarded-For", encode_field(encode_list(values)))) if values else rest
-
-
-def _with_host(headers: Headers, host: bytes) -> Headers:
-    """Have exactly one Host, where the client's first stood, or else in front (RFC 9110 section 7.2)."""
-    rest = without_headers(headers, (b"host",))
-    position = next((index for index, pair in enumerate(headers) if pair[0].lower() == b"host"), 0)
-    name = headers[position][0] if len(rest) < len(headers) else b"Host"
-    return (*rest[:position], (name, host), *rest[position:])
+    return ((b"X-Forwarded-For", encode_field(encode_list(values))),) if values else ()

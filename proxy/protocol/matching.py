@@ -6,6 +6,7 @@ table is made and the first route that fits is the best one. It neither reads fi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from proxy.protocol.route import Proto, Route, RouteNotice
@@ -45,6 +46,7 @@ class RouteTable:
         return None
 
 
+@functools.lru_cache(maxsize=1024)
 def host_of(host_header: str) -> str:
     """Return the host of a `Host` field: lower case, without port, an IPv6 address without its brackets.
 

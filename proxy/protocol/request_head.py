@@ -76,7 +76,9 @@ _ONCE: Final = {
 _LISTS: Final = frozenset((b"connection", b"expect", b"upgrade"))
 _NOTED: Final = _LISTS | _ONCE.keys()
 
-_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]++) HTTP/(1\.[01])\r\n")
+_METHOD_AND_TARGET: Final = rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]++)"
+_START: Final = re.compile(_METHOD_AND_TARGET)
+_REQUEST_LINE: Final = re.compile(_METHOD_AND_TARGET + rb" HTTP/(1\.[01])\r\n")
 # RFC 9112 section 5, with the LF of the line before. It fits only whole lines, so all are sound when as many fit as
 # there are: one pass both checks and splits. Neither a space before the colon (5.1) nor obs-fold (5.2) fits, nor any
 # control character but HTAB (RFC 9110 section 5.5).
@@ -96,13 +98,7 @@ def parse_request_head(head: bytes, *, max_headers: int) -> RequestHead:
     if len(headers) > max_headers:
         raise too_many_headers(max_headers)
     method, target, version = request_line.groups()
-    # RFC 9110 section 9.1: a method not implemented is answered 501. Which are is the backend's to say, but for the
-    # one that would make a tunnel of us (section 9.3.6).
-    if method == b"CONNECT":
-        raise Refusal.CONNECT.error()
-    refusal = refuse_target(method, target)
-    if refusal is not None:
-        raise refusal.error()
+    _check_start(method, target)
     fields = _noted_fields(headers)
     options = _members(fields[b"connection"]) if b"connection" in fields else []
     return RequestHead(
@@ -119,11 +115,37 @@ def parse_request_head(head: bytes, *, max_headers: int) -> RequestHead:
     )
 
 
+def repeat_request_head(start: bytes, earlier: RequestHead) -> RequestHead | None:
+    """Return what a head comes to that differs from that of `earlier` in its method and target alone, or raise.
+
+    `start` is all that stands before the space and the version. None where it is not a method and a target: then the
+    head is not what it was thought to be. `headers` is the same object as the earlier one's.
+    """
+    found = _START.fullmatch(start)
+    if found is None:
+        return None
+    method, target = found.groups()
+    _check_start(method, target)
+    return msgspec.structs.replace(earlier, method=method, target=target)
+
+
+def _check_start(method: bytes, target: bytes) -> None:
+    # RFC 9110 section 9.1: a method not implemented is answered 501. Which are is the backend's to say, but for the
+    # one that would make a tunnel of us (section 9.3.6).
+    if method == b"CONNECT":
+        raise Refusal.CONNECT.error()
+    refusal = refuse_target(method, target)
+    if refusal is not None:
+        raise refusal.error()
+
+
 def _split_headers(head: bytes) -> Headers | None:
     """Return the header lines, or None when one of them is unsound."""
     fields: list[tuple[bytes, bytes]] = _FIELDS.findall(head)
     if len(fields) != head.count(b"\n") - 2:
         return None
+    if b" \r" not in head and b"\t\r" not in head:  # nearly always
+        return tuple(fields)
     return tuple([(name, value.rstrip(b"\t ")) for name, value in fields])
 
 

@@ -123,6 +123,40 @@ async def test_a_restart_after_the_end_arms_nothing() -> None:
     assert clock.next_due() is None
 
 
+async def test_a_restart_when_the_time_is_up_arms_nothing() -> None:
+    clock = ManualClock()
+
+    async def wait() -> None:
+        async with Deadline(clock, 10) as deadline:
+            try:
+                await forever()
+            finally:
+                deadline.restart(10)
+                assert clock.next_due() is None
+
+    task = asyncio.create_task(wait())
+    await settle()
+    clock.advance(10)
+    with pytest.raises(TimeoutError):
+        await task
+
+
+async def test_a_task_whose_time_was_up_is_not_being_cancelled_afterwards() -> None:
+    clock = ManualClock()
+
+    async def wait() -> int:
+        with pytest.raises(TimeoutError):
+            await wait_within(clock, 10)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    task = asyncio.create_task(wait())
+    await settle()
+    clock.advance(10)
+    assert await task == 0
+
+
 async def test_a_bound_within_a_bound_is_its_own() -> None:
     clock = ManualClock()
 

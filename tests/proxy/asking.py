@@ -9,10 +9,6 @@ from proxy.request_body import RequestBody
 from tests.support.backend import ScriptedBackend
 
 
-def nothing() -> None:
-    """Take note of no progress."""
-
-
 def body_of(*pieces: bytes) -> RequestBody:
     left = list(pieces)
 
@@ -27,7 +23,8 @@ def body_from(read: Callable[[], Awaitable[bytes]], length: int | None = None) -
 
 
 async def connect(pool: BackendPool, backend: ScriptedBackend) -> BackendConnection:
-    return await pool.connect(BackendAddress(host=backend.host, port=backend.port))
+    address = BackendAddress(host=backend.host, port=backend.port)
+    return pool.take(address) or await pool.connect(address)
 
 
 async def ask(
@@ -38,7 +35,7 @@ async def ask(
     framing = b"Transfer-Encoding: chunked" if body.length is None else b"Content-Length: %d" % body.length
     head = b"%b / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % (method, framing)
     connection = await connect(pool, backend)
-    return await connection.exchange(method=method, head=head, body=body, progress=nothing)
+    return await connection.exchange(method=method, head=head, body=body)
 
 
 async def all_of(answer: BackendAnswer) -> bytes:

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 from handlers.counters import Counters
 from handlers.timers import Clock
-from proxy.connection import ClientConnection, ClientServer, ConnectionOptions
+from proxy.client_server import ClientServer
+from proxy.connection import ClientConnection, ConnectionOptions
 from proxy.exchange import Exchange
 from proxy.protocol.framing import FramingLimits
 from tests.support.client import RawClient
@@ -19,19 +20,18 @@ from tests.support.turns import settle
 class Door:
     """A listening server whose requests are answered by `serve`, which a test replaces."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_alive_timeout: float) -> None:
         self.clock = ManualClock()
         self.counters = Counters()
         self.serve: Callable[[Exchange], Awaitable[None]] = echo
         self.served: list[Exchange] = []
-        self.clients = ClientServer(make_options(self._serve, self.clock, self.counters))
+        self.clients = ClientServer(make_options(self._serve, self.clock, self.counters, keep_alive_timeout))
         self.address = ("", 0)
 
     @property
     def connection(self) -> ClientConnection:
         """The only connection there is."""
         (connection,) = self.clients.connections
-        assert isinstance(connection, ClientConnection)
         return connection
 
     async def connect(self) -> RawClient:
@@ -43,11 +43,13 @@ class Door:
         await self.serve(exchange)
 
 
-def make_options(serve: Callable[[Exchange], Awaitable[None]], clock: Clock, counters: Counters) -> ConnectionOptions:
+def make_options(
+    serve: Callable[[Exchange], Awaitable[None]], clock: Clock, counters: Counters, keep_alive_timeout: float
+) -> ConnectionOptions:
     return ConnectionOptions(
         serve=serve,
         limits=FramingLimits(),
-        keep_alive_timeout=75,
+        keep_alive_timeout=keep_alive_timeout,
         body_timeout=60,
         log_from=False,
         clock=clock,
@@ -62,8 +64,8 @@ async def echo(exchange: Exchange) -> None:
 
 
 @asynccontextmanager
-async def listening() -> AsyncGenerator[Door]:
-    door = Door()
+async def listening(*, keep_alive_timeout: float = 75) -> AsyncGenerator[Door]:
+    door = Door(keep_alive_timeout)
     server = await asyncio.get_running_loop().create_server(door.clients, "127.0.0.1", 0)
     door.address = server.sockets[0].getsockname()
     try:

@@ -1,4 +1,4 @@
-"""What tests of the clients' door share: a scripted backend."""
+"""What tests of the clients' door share: a scripted backend, and a pool of connections to it of each kind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from proxy.backend import BackendPool
+from proxy.backend_aiohttp import AiohttpPool
+from proxy.backend_pool import OwnPool
 from tests.support.backend import ScriptedBackend
+from tests.support.clock import ManualClock
+from tests.support.turns import settle
 
 
 @pytest.fixture
@@ -14,3 +19,18 @@ async def backend() -> AsyncGenerator[ScriptedBackend]:
     """A backend of the test's own."""
     async with ScriptedBackend() as backend:
         yield backend
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock of the test's own."""
+    return ManualClock()
+
+
+@pytest.fixture(params=["own", "aiohttp"])
+async def pool(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncGenerator[BackendPool]:
+    """Our own pool and aiohttp's: whoever uses this is run over both, which must not differ."""
+    pool: BackendPool = OwnPool(clock) if request.param == "own" else AiohttpPool(clock)
+    yield pool
+    await pool.close()
+    await settle()

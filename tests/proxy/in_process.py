@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from proxy.app import App
 from tests.support.answers import Answer
+from tests.support.app_process import QUIET
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
 from tests.support.settings import settings_from
@@ -19,7 +20,7 @@ from tests.support.turns import settle
 @asynccontextmanager
 async def running(*routes: str, settings: Iterable[str] = ()) -> AsyncGenerator[App]:
     """Run an app with these routes on free ports; whatever is left at the end is cut."""
-    chosen = settings_from(("proxy.drain_timeout=0", "proxy.reload_interval=0", *settings), routes=routes)
+    chosen = settings_from((*QUIET, "proxy.drain_timeout=0", "proxy.reload_interval=0", *settings), routes=routes)
     app = App(chosen, clock=ManualClock(), random=lambda: 0.0)
     await app.start()
     try:

@@ -87,7 +87,7 @@ async def until_told(backend: ScriptedBackend, *expected: bytes, path: str = "/w
 
 async def nothing_left(app: App) -> None:
     """Wait until no client is connected and no errand runs; then nothing may be left of any WebSocket."""
-    await until(lambda: not (app.clients.open_transports or app._errands or app.edge.sessions))  # noqa: SLF001
+    await until(lambda: not (app.clients.open_transports or app.side.errands or app.edge.sessions))
     await settle()
     forget_what_was_logged()
     assert held_by(app) == {}

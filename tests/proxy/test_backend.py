@@ -1,29 +1,22 @@
 """Connections to backends, each answer as it may come; that no answer is ever taken for the one to another request.
 
-Also the contract with aiohttp's client internals: whatever a release changes there shows here first.
+All of it runs over both clients, as do test_backend_body and test_backend_switching.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from proxy.backend import HEAD_LIMIT, AnswerFailed, AnswerTruncated, BackendAddress, BackendPool, ConnectFailed
+from proxy.backend import AnswerFailed, AnswerTruncated, BackendAddress, BackendPool, ConnectFailed
+from proxy.protocol.answer_parser import HEAD_LIMIT
 from tests.proxy.asking import all_of, ask, fetch
 from tests.support.answers import Answer, Ending, answer, chunk, chunked, close_without_answer, text, to_eof
 from tests.support.backend import ScriptedBackend, closed_port
 from tests.support.turns import settle
-
-
-@pytest.fixture
-async def pool() -> AsyncGenerator[BackendPool]:
-    pool = BackendPool()
-    yield pool
-    await pool.close()
-    await settle()
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +117,48 @@ async def test_a_body_that_turns_out_bad_is_noticed(pool: BackendPool, backend: 
     gate.set()
     with pytest.raises(AnswerTruncated):
         await found.read()
+    found.close()
+
+
+@pytest.mark.parametrize(
+    "script", [text(b""), text(b"hello"), chunked(b"hel", b"lo")], ids=["no body", "length", "chunks"]
+)
+async def test_a_body_that_is_here_can_be_had_without_waiting(
+    pool: BackendPool, backend: ScriptedBackend, script: Answer
+) -> None:
+    backend.default = answer(b"".join(step for step in script.steps if isinstance(step, bytes)))
+    for _ in range(2):
+        found = await ask(pool, backend)
+        assert found.has_body_waiting
+        assert found.whole() == (b"" if script.steps[0].endswith(b" 0\r\n\r\n") else b"hello")  # type: ignore[union-attr]
+        found.close()
+    assert backend.accepted == 1, "it was back in the pool"
+
+
+async def test_a_body_that_is_not_here_has_to_be_waited_for(pool: BackendPool, backend: ScriptedBackend) -> None:
+    gate = asyncio.Event()
+    start = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+    backend.default = answer(start, gate, b"hello")
+    found = await ask(pool, backend)
+    assert (found.has_body_waiting, found.whole()) == (False, None)
+    gate.set()
+    assert await all_of(found) == b"hello"
+    backend.default = answer(start + b"hel", gate, b"lo")
+    gate.clear()
+    found = await ask(pool, backend)
+    assert (found.has_body_waiting, found.whole()) == (True, None)
+    found.close()
+    await backend.disconnected(1)
+
+
+async def test_there_is_no_whole_body_of_an_answer_that_was_cut(pool: BackendPool, backend: ScriptedBackend) -> None:
+    backend.default = answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", Ending.CLOSE)
+    found = await ask(pool, backend)
+    await backend.disconnected(1)
+    await settle()
+    assert found.whole() is None
+    with pytest.raises(AnswerTruncated):
+        await all_of(found)
     found.close()
 
 

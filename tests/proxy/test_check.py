@@ -78,6 +78,10 @@ def test_a_notice_does_not_fail_the_check_and_a_skipped_line_is_not_explained() 
             (SIGNED, "publish.listen=:5561"),
             "warning: publish.listen is :5561 and publish.token is empty: whoever reaches it",
         ),
+        (
+            (SIGNED, "zeromq.pull=tcp://127.0.0.1:5560", "zeromq.command=tcp://*:5563"),
+            "warning: zeromq: tcp://*:5563 asks for no token: whoever reaches it can publish",
+        ),
     ],
 )
 def test_what_is_allowed_but_unwise_is_a_warning(sets: tuple[str, ...], warning: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
-from proxy.connection import LINGER_SECONDS
+from proxy.connection import DISCARD_SECONDS, LINGER_SECONDS
 from proxy.errors import RequestBodyError
 from proxy.exchange import Exchange
 from tests.proxy.client_door import Door, echo, listening
@@ -126,6 +126,43 @@ async def test_a_client_that_leaves_before_its_unread_body_is_here_is_forgotten(
     await until(lambda: not door.clients.open_transports)
 
 
+async def test_an_unread_body_is_read_to_its_end_before_a_last_answer_closes(door: Door, client: RawClient) -> None:
+    door.serve = too_large
+    post = encode_request("/", method="POST", headers=[("Connection", "close")], body=b"x" * 1_000_000)
+    await client.send(post[:1000])
+    assert (await client.response()).status == 413
+    await client.send(post[1000:-1])
+    await settle()
+    assert door.clients.open_transports
+    await client.send(post[-1:])
+    assert await client.until_closed() == b""
+
+
+@pytest.mark.parametrize("option", ["keep-alive", "close"])
+async def test_an_unread_body_that_does_not_come_costs_the_connection(
+    door: Door, client: RawClient, option: str
+) -> None:
+    door.serve = too_large
+    await client.send(encode_request("/", method="POST", headers=[("Connection", option)], body=b"some")[:-1])
+    assert (await client.response()).status == 413
+    door.clock.advance(DISCARD_SECONDS - 0.1)
+    await settle()
+    assert door.clients.open_transports
+    door.clock.advance(0.3)
+    assert await client.until_closed() == b""
+
+
+async def test_a_connection_whose_unread_body_has_come_is_idle_like_any_other(door: Door, client: RawClient) -> None:
+    door.serve = too_large
+    post = encode_request("/", method="POST", body=b"some")
+    await client.send(post[:-1])
+    await client.response()
+    await client.send(post[-1:])
+    await settle()
+    door.clock.advance(DISCARD_SECONDS + 60)
+    assert (await client.fetch("/")).status == 200
+
+
 # -- bytes that are no request ------------------------------------------------------------------------------------
 
 
@@ -176,6 +213,57 @@ async def test_a_body_that_turns_out_bad_fails_whoever_reads_it(door: Door, clie
     assert len(door.served) == 1
     client.close()
     await until(lambda: not door.clients.open_transports)
+
+
+# -- nothing comes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", [b"", GET[:10], GET])
+async def test_an_idle_connection_is_closed(door: Door, client: RawClient, sent: bytes) -> None:
+    await until(lambda: door.clients.connections)
+    door.clock.advance(50)
+    await client.send(sent)
+    if sent is GET:
+        await client.response()
+    await settle()
+    door.clock.advance(24.9)
+    await settle()
+    assert door.clients.open_transports
+    door.clock.advance(0.3)
+    if sent is GET:  # it was idle since then
+        await settle()
+        assert (await client.fetch("/")).status == 200
+        door.clock.advance(75.2)
+    assert await client.until_closed() == b""
+
+
+async def test_a_connection_whose_answer_takes_long_is_not_idle(door: Door, client: RawClient) -> None:
+    gate = asyncio.Event()
+
+    async def wait(exchange: Exchange) -> None:
+        await gate.wait()
+        exchange.answer_text(200, "done")
+
+    door.serve = wait
+    await client.send(GET)
+    await until(lambda: door.served)
+    for _ in range(3):
+        door.clock.advance(76)
+        await settle()
+    gate.set()
+    assert (await client.response()).status == 200
+    door.clock.advance(76)
+    await until(lambda: not door.clients.open_transports)
+
+
+async def test_without_a_keep_alive_timeout_a_connection_ends_once_it_is_idle() -> None:
+    async with listening(keep_alive_timeout=0) as door, await door.connect() as client:
+        await until(lambda: door.clients.connections)
+        door.clock.advance(1000)
+        await client.send(GET * 2)
+        for _ in range(2):
+            assert (await client.response()).status == 200
+        assert await client.until_closed() == b""
 
 
 # -- the client leaves, the process stops -------------------------------------------------------------------------

@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from proxy.body_reader import READ_BUFFER
 from proxy.exchange import Exchange
-from proxy.feed import KEPT_LIMIT, READ_BUFFER
+from proxy.feed import KEPT_LIMIT
 from tests.proxy.client_door import Door, echo, listening
 from tests.support.client import RawClient, encode_request
 from tests.support.turns import settle, until

@@ -8,6 +8,7 @@ import pytest
 
 from handlers.protocol.answers import Answer
 from proxy.exchange import CONTINUE, Exchange, refusal
+from proxy.incoming import Repetition
 from proxy.protocol.framing import FramingLimits, RequestFramer, RequestHead
 from proxy.request_body import RequestBody
 
@@ -17,11 +18,15 @@ class Wire(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.written = b""
+        self.writes: list[bytes] = []
         self.is_aborted = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
+        self.writes.append(bytes(data))
+
+    @property
+    def written(self) -> bytes:
+        return b"".join(self.writes)
 
     def abort(self) -> None:
         self.is_aborted = True
@@ -71,7 +76,8 @@ def exchange_of(head: RequestHead, connection: Connection, *, is_retry: bool = F
         body=RequestBody(read, 0),
         peer="",
         is_tls=False,
-        is_retry=is_retry,
+        retried=() if is_retry else None,
+        earlier=Repetition(),
     )
 
 
@@ -115,6 +121,32 @@ async def test_an_answer_that_has_no_body_gets_none(status: int, length: int | N
     kept = b"Content-Length: 7\r\n" if length == 7 else b""
     assert connection.wire.written == b"HTTP/1.1 %d X\r\n%b\r\n" % (status, kept)
     assert exchange.keep_alive
+
+
+@pytest.mark.parametrize(
+    ("version", "method", "length", "framing", "body", "goes_on"),
+    [
+        (b"1.1", b"GET", 6, b"Content-Length: 6\r\n", b"onetwo", True),
+        (
+            b"1.1", b"GET", None, b"Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n",
+            b"6\r\nonetwo\r\n0\r\n\r\n", True,
+        ),
+        (b"1.0", b"GET", None, b"", b"onetwo", False),
+        (b"1.1", b"HEAD", None, b"Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n", b"", True),
+    ],
+    ids=["length", "chunked", "to HTTP/1.0", "to HEAD, chunked"],
+)  # fmt: skip
+async def test_an_answer_that_is_here_whole_leaves_in_one_write(
+    version: bytes, method: bytes, length: int | None, framing: bytes, body: bytes, goes_on: bool
+) -> None:
+    connection = Connection()
+    exchange = exchange_of(head_of(version, method), connection)
+    exchange.begin(status=200, reason=b"Fine", headers=((b"x-A", b"b"),), length=length)
+    exchange.send_whole(b"onetwo")
+    assert connection.wire.writes == [b"HTTP/%b 200 Fine\r\nx-A: b\r\n" % version + framing + b"\r\n" + body]
+    assert exchange.is_ended
+    assert exchange.keep_alive is goes_on
+    assert exchange.size == (0 if method == b"HEAD" else 6)
 
 
 async def test_a_head_can_go_ahead_of_its_body() -> None:
@@ -226,7 +258,8 @@ async def test_a_request_can_be_sent_again_as_bytes_that_mean_the_same(request_b
         body=RequestBody(read, None if first.head.chunked else len(body)),
         peer="",
         is_tls=False,
-        is_retry=False,
+        retried=None,
+        earlier=Repetition(),
     )
     assert await exchange.body.read_small()
     assert again.receive(exchange.request_bytes() + b"GET /next") == body
@@ -236,13 +269,17 @@ async def test_a_request_can_be_sent_again_as_bytes_that_mean_the_same(request_b
 
 
 @pytest.mark.parametrize("sent", [b"short", b"much too long"])
-async def test_an_answer_of_another_length_than_announced_is_cut(sent: bytes) -> None:
+@pytest.mark.parametrize("is_whole", [False, True])
+async def test_an_answer_of_another_length_than_announced_is_cut(sent: bytes, is_whole: bool) -> None:
     """The client would take the next answer for its rest, or its rest for the next answer."""
     connection = Connection()
     exchange = exchange_of(head_of(), connection)
     exchange.begin(status=200, reason=b"OK", headers=(), length=8)
-    await exchange.write(sent)
-    exchange.end()
+    if is_whole:
+        exchange.send_whole(sent)
+    else:
+        await exchange.write(sent)
+        exchange.end()
     assert connection.wire.is_aborted
     assert not exchange.keep_alive
     assert not exchange.is_ended

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp.base_protocol import BaseProtocol
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.body_reader import READ_BUFFER, BodyReader
 from proxy.errors import RequestBodyError
 from proxy.feed import KEPT_LIMIT, TURN_BYTES, Feed, Message
 from proxy.protocol.framing import FramingLimits, RequestError, RequestFramer, RequestHead
+from proxy.request_body import REPLAY_LIMIT
 from tests.support.client import encode_request
 
 GET = encode_request("/")
@@ -26,24 +27,35 @@ class Owner:
         self.feed: Feed
         self.messages: list[Message] = []
         self.turns: list[bytes] = []
-        self.is_paused = False
+        self._is_paused = False
         self.is_closed = False
 
-    def take_messages(self, messages: list[Message]) -> None:
-        self.messages.extend(messages)
+    def is_paused(self) -> bool:
+        """Whether the client is held back now."""
+        return self._is_paused
+
+    def take(self, message: Message | None) -> None:
+        if message is not None:
+            self.messages.append(message)
+
+    def pause_for_body(self) -> None:
+        self._is_paused = True
+
+    def resume_for_body(self) -> None:
+        self._is_paused = False
 
     def pause_for_kept(self) -> None:
-        self.is_paused = True
+        self._is_paused = True
 
     def resume_for_kept(self) -> None:
-        self.is_paused = False
+        self._is_paused = False
 
     def close(self) -> None:
         self.is_closed = True
 
     def data_received(self, data: bytes) -> None:
         self.turns.append(data)
-        self.messages.extend(self.feed.feed_data(data)[0])
+        self.take(self.feed.receive(data))
 
 
 class Rig:
@@ -51,20 +63,31 @@ class Rig:
 
     def __init__(self) -> None:
         self.owner = Owner()
-        self.feed = self.owner.feed = Feed(self.owner, BaseProtocol(asyncio.get_running_loop()), FramingLimits())
+        self.feed = self.owner.feed = Feed(self.owner, FramingLimits())
 
     def give(self, data: bytes) -> None:
-        """Feed `data` as aiohttp would."""
-        self.owner.messages.extend(self.feed.feed_data(data)[0])
+        """Feed `data` as the connection would."""
+        self.owner.take(self.feed.receive(data))
 
     def answer(self) -> None:
         """Answer the current request."""
         self.feed.is_answered = True
-        self.feed.go_on()
+        self.owner.take(self.feed.go_on())
 
     @property
     def targets(self) -> list[bytes]:
         return [message.target for message, _ in self.owner.messages if isinstance(message, RequestHead)]
+
+    def reader(self, number: int) -> BodyReader:
+        """The reader of a body that was not here whole with its head."""
+        reader = self.owner.messages[number][1]
+        assert isinstance(reader, BodyReader)
+        return reader
+
+    async def body(self, number: int) -> bytes:
+        """What is here of a request's body."""
+        body = self.owner.messages[number][1]
+        return await body.read() if isinstance(body, BodyReader) else body
 
 
 @given(splits=st.lists(st.integers(1, 60)))
@@ -78,8 +101,8 @@ async def test_a_request_comes_out_when_the_one_before_is_answered(splits: list[
         assert rig.targets[-1] == target
         rig.answer()
     assert len(rig.targets) == 4
-    assert await rig.owner.messages[1][1].readany() == b"some words"
-    assert await rig.owner.messages[2][1].readany() == b"some"
+    assert await rig.body(1) == b"some words"
+    assert await rig.body(2) == b"some"
 
 
 async def test_reading_stops_while_enough_is_kept_and_goes_on_after() -> None:
@@ -87,10 +110,10 @@ async def test_reading_stops_while_enough_is_kept_and_goes_on_after() -> None:
     rig.give(GET)
     count = KEPT_LIMIT // len(GET) + 2
     rig.give(GET * count)
-    assert rig.owner.is_paused
+    assert rig.owner.is_paused()
     while rig.feed.framer.kept > KEPT_LIMIT:
         rig.answer()
-    assert not rig.owner.is_paused
+    assert not rig.owner.is_paused()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +143,7 @@ async def test_a_bad_body_fails_its_reader() -> None:
     rig.give(CHUNKED[:-13])
     rig.give(b"nonsense\r\n")
     with pytest.raises(RequestBodyError):
-        await rig.owner.messages[0][1].readany()
+        await rig.reader(0).read()
     assert not rig.owner.is_closed
 
 
@@ -129,19 +152,43 @@ async def test_a_bad_body_that_nobody_wants_closes_the_connection() -> None:
     rig.give(CHUNKED[:-13])
     rig.answer()
     rig.give(b"nonsense\r\n")
-    payload = rig.owner.messages[0][1]
-    assert (await payload.readany(), await payload.readany()) == (b"some", b"")
     assert rig.owner.is_closed
 
 
-async def test_a_body_can_be_called_complete() -> None:
+@pytest.mark.parametrize("size", [REPLAY_LIMIT, REPLAY_LIMIT + 1])
+async def test_a_body_that_is_here_with_its_head_is_bytes_unless_it_is_a_long_one_in_chunks(size: int) -> None:
+    rig = Rig()
+    rig.give(CHUNKED[: CHUNKED.index(b"4;")] + b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size))
+    assert isinstance(rig.owner.messages[0][1], bytes) is (size == REPLAY_LIMIT)
+    assert await rig.body(0) == b"x" * size
+
+
+async def test_a_body_that_nobody_wants_is_thrown_away() -> None:
+    rig = Rig()
+    size = 4 * READ_BUFFER
+    rig.give(encode_request("/", method="POST", body=b"x" * size)[:-size])
+    rig.give(b"x" * (size - 1))
+    assert rig.owner.is_paused()
+    rig.feed.discard_body()
+    assert not rig.owner.is_paused()
+    rig.answer()
+    rig.give(b"x" + GET)
+    assert rig.targets == [b"/", b"/"]
+    assert await rig.reader(0).read() == b""
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_the_loss_of_the_client_fails_a_body_that_is_not_here_whole(is_whole: bool) -> None:
     rig = Rig()
     rig.give(POST[:-3])
-    rig.feed.end_body()
-    payload = rig.owner.messages[0][1]
-    assert await payload.readany() == b"some wo"
-    assert payload.at_eof()
-    rig.feed.end_body()
+    if is_whole:
+        rig.give(POST[-3:])
+    rig.feed.fail_body(ConnectionResetError())
+    if is_whole:
+        assert await rig.body(0) == b"some words"
+    else:
+        with pytest.raises(ConnectionResetError):
+            await rig.body(0)
 
 
 async def test_it_gives_what_the_framer_gives() -> None:
@@ -157,27 +204,25 @@ async def test_a_chunked_body_is_decoded_a_piece_a_turn_so_that_others_get_their
     body = b"1\r\nx\r\n" * TURN_BYTES + b"0\r\n\r\n"
     rig.give(CHUNKED[: CHUNKED.index(b"4;")])
     rig.give(body + GET)
-    payload = rig.owner.messages[0][1]
-    assert not payload.is_eof()
-    assert rig.owner.is_paused
-    rig.give(b"")  # aiohttp resumes its parser at any time
+    payload = rig.reader(0)
+    assert rig.owner.is_paused()
     turns = 0
-    while not payload.is_eof():
+    while not payload.is_ended:
         await asyncio.sleep(0)
         turns += 1
     assert turns >= len(body) // TURN_BYTES
-    assert await payload.readany() == b"x" * TURN_BYTES
+    assert await payload.read() == b"x" * TURN_BYTES
     rig.answer()
     await asyncio.sleep(0)
     assert rig.targets == [b"/c", b"/"]
-    assert not rig.owner.is_paused
+    assert not rig.owner.is_paused()
 
 
 async def test_what_waits_for_its_turn_is_kept_when_the_connection_is_given_away() -> None:
     rig = Rig()
     rig.give(CHUNKED[: CHUNKED.index(b"4;")])
     rig.give(b"0\r\n\r\n" + GET * (TURN_BYTES // len(GET) + 9))
-    assert rig.owner.messages[0][1].is_eof()
+    assert rig.reader(0).is_ended
     assert rig.feed.take_kept() == GET * (TURN_BYTES // len(GET) + 9)
     rig.feed.let_go()
     await asyncio.sleep(0)

@@ -23,6 +23,7 @@ def _loggers_as_before() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("holdfast", "asyncio", "aiohttp", "websockets")]
     before = [(logger, logger.level, tuple(logger.handlers)) for logger in loggers]
     yield
+    logging.setLoggerClass(logging.Logger)
     for logger, level, handlers in before:
         logger.setLevel(level)
         logger.handlers[:] = handlers
@@ -108,6 +109,21 @@ def test_requests_are_not_written_when_only_warnings_are() -> None:
     stream = configured(level="warn")
     log_access(answered())
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("shape", ["text", "json"])
+def test_a_request_line_is_the_same_when_it_goes_straight_to_the_stream(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that listen (here pytest does) get a record; without them none is made."""
+    stream = configured(format=shape, log_from=True, log_user_agent=True)
+    record = answered(target="a:1", client="::1", referer="r\n", user_agent="a b", retry=True)
+    log_access(record)
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.getLogger("holdfast.access"), "handle", lambda _: pytest.fail("a record was made"))
+    log_access(record)
+    first, second = (re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "", line) for line in stream.getvalue().splitlines())
+    assert first == second
 
 
 def test_libraries_are_written_from_warnings_on() -> None:

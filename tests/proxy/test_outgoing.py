@@ -6,11 +6,24 @@ from collections.abc import Iterable
 
 import pytest
 
-from proxy.outgoing import backend_path
-from proxy.protocol.route import Route
+from handlers.protocol.http1 import Headers
+from handlers.protocol.names import ItemId
+from proxy.outgoing import Outgoing, backend_path
+from proxy.protocol.headers import GRIP_FEATURES
+from proxy.protocol.link_uri import follow, request_uri
+from proxy.protocol.route import Proto, Route
+from proxy.router import LineSource, Router
 from tests.proxy.in_process import client_of, running
+from tests.support.answers import grip_response, text
 from tests.support.backend import ScriptedBackend
+from tests.support.clock import ManualClock
 from tests.support.http import Request
+from tests.support.publisher import hint_item, publish
+from tests.support.settings import settings_from
+from tests.support.turns import until
+
+FEATURES = (b"Grip-Feature", GRIP_FEATURES)
+LAST = (b"Grip-Last", b"room; last-id=1")
 
 
 async def forwarded(route: str, request: bytes, *, settings: Iterable[str] = (), backend: ScriptedBackend) -> Request:
@@ -93,6 +106,64 @@ async def test_who_cannot_sign_is_not_trusted(backend: ScriptedBackend) -> None:
         backend=backend,
     )
     assert got.values(b"grip-last") == ()
+
+
+async def test_what_a_client_has_seen_goes_with_its_retry_alone(backend: ScriptedBackend) -> None:
+    backend.answers("/", grip_response("p-room; prev-id=1"), text(b"one"), text(b"two"))
+    async with running(f"*,prefix=p- {backend.address}") as app, await client_of(app) as client:
+        asked = b"GET / HTTP/1.1\r\nHost: a\r\nGrip-Last: forged; last-id=1\r\n\r\n"
+        await client.send(asked)
+        await until(lambda: app.edge.sessions)
+        await publish(app, hint_item("p-p-room") | {"id": "2", "prev-id": "1"})
+        assert (await client.response()).body == b"one"
+        await client.send(asked)
+        assert (await client.response()).body == b"two"
+    last = [request.values(b"grip-last") for request in backend.requests]
+    assert last == [(), (b"p-room; last-id=2",), ()]
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "uri", "is_internal", "target", "headers"),
+    [
+        (
+            "path_beg=/a,path_rem=2,as_host=inner,header=X-Mine:1", (), "http://a.example/a/b?c", True, b"/b?c",
+            ((b"Host", b"inner"), (b"X-Mine", b"1"), FEATURES, LAST),
+        ),
+        (
+            "path_beg=/a,path_rem=2,as_host=inner,header=X-Mine:1", (), "http://b.example:81/a/b", False, b"/a/b",
+            ((b"Host", b"b.example:81"), FEATURES, LAST),
+        ),
+        (
+            "path_beg=/a", ("proxy.set_x_forwarded_proto=true", "proxy.cdn_loop=me"), "https://a.example/a", True,
+            b"/a",
+            (
+                (b"Host", b"a.example"), (b"CDN-Loop", b"me"), FEATURES, LAST,
+                (b"X-Forwarded-Proto", b"https"), (b"X-Forwarded-Protocol", b"https"),
+            ),
+        ),
+    ],
+)  # fmt: skip
+async def test_a_link_is_asked_for_without_a_client(
+    backend: ScriptedBackend,
+    options: str,
+    settings: Iterable[str],
+    uri: str,
+    is_internal: bool,
+    target: bytes,
+    headers: Headers,
+) -> None:
+    router = Router(LineSource(lines=(f"*,{options} {backend.address}",)), default_iss="", default_key=None)
+    router.load()
+    loaded = router.select(host="a.example", proto=Proto.HTTP, ssl=False, path=b"/a")
+    assert loaded is not None
+    chosen = settings_from(settings, routes=())
+    outgoing = Outgoing(settings=chosen.proxy, upstream_key=None, clock=ManualClock())
+    base = request_uri(is_tls=False, authority=b"x", path=b"/")
+    request = outgoing.write_link(
+        loaded, follow(base, uri), method=b"GET", last_seen=(("room", ItemId("1")),), is_internal=is_internal
+    )
+    assert (request.method, request.path, request.body.length) == (b"GET", target, 0)
+    assert request.headers == headers
 
 
 @pytest.mark.parametrize(

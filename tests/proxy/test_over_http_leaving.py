@@ -191,7 +191,7 @@ async def test_one_that_does_not_come_back_is_given_up_and_counted(app: App, bac
     async with over_http(app, backend, events(OPEN)):
         await backend.refuse()
     for number, seconds in enumerate((1, 2, 4, 8, 16), start=1):
-        await until(lambda number=number: app.counters.websocket_retries == number and not app._errands)  # type: ignore[misc]  # noqa: SLF001
+        await until(lambda number=number: app.counters.websocket_retries == number and not app.side.errands)  # type: ignore[misc]
         await advance(app, seconds + 0.2)
     await until(lambda: app.counters.websocket_notices_lost == 1)
     await nothing_left(app)
@@ -260,6 +260,6 @@ async def test_a_backend_that_wants_to_be_asked_is_not_asked_for_ever_for_its_cl
         assert await client.until_closed() == b""
     for _ in range(5):
         await advance(app, 21)
-        await until(lambda: not app._errands)  # noqa: SLF001
+        await until(lambda: not app.side.errands)
     assert bodies(backend)[2:] == [DISCONNECT]
     await nothing_left(app)

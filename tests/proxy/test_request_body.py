@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import RequestBodyError
-from proxy.request_body import REPLAY_LIMIT, RequestBody
+from proxy.request_body import NO_BODY, REPLAY_LIMIT, RequestBody
 from tests.support.turns import settle
 
 
@@ -80,6 +80,17 @@ async def test_reading_what_is_small_says_whether_it_was(size: int, is_small: bo
     assert await body.read_small() is is_small
 
 
+async def test_a_body_is_ready_once_it_was_read_to_its_end_and_is_small() -> None:
+    body = body_of(b"one ", b"two")
+    assert body.ready() is None
+    await body.read_small()
+    assert body.ready() == b"one two"
+    assert RequestBody.of(b"here").ready() == b"here"
+    large = body_of(b"x" * (REPLAY_LIMIT + 1))
+    await large.read_small()
+    assert large.ready() is None
+
+
 async def test_a_large_body_is_not_gathered() -> None:
     body = body_of(*(b"x" * 10_000 for _ in range(100)))
     kept = 0
@@ -125,3 +136,13 @@ async def test_what_reading_raises_reaches_every_reader(error: Exception) -> Non
             await body.read_small()
         with pytest.raises(type(error)):
             await all_of(body)
+
+
+async def test_it_is_known_when_nothing_is_left_to_wait_for() -> None:
+    assert not body_of(b"some ", b"words").is_here
+    read = body_of(b"some ", b"words")
+    assert await read.read_small()
+    assert read.is_here
+    assert RequestBody.of(b"words").is_here
+    assert NO_BODY.is_here
+    assert [piece async for piece in NO_BODY.chunks()] == []

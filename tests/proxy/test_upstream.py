@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -23,18 +24,15 @@ from tests.support.turns import settle, until
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def counters() -> Counters:
     return Counters()
 
 
-@pytest.fixture
-async def upstream(clock: ManualClock, counters: Counters) -> AsyncGenerator[Upstream]:
-    upstream = Upstream(settings=ProxySettings(), clock=clock, counters=counters)
+@pytest.fixture(params=["own", "aiohttp"])
+async def upstream(request: pytest.FixtureRequest, clock: ManualClock, counters: Counters) -> AsyncGenerator[Upstream]:
+    """Over each of the two clients."""
+    settings = ProxySettings(backend_client=request.param)
+    upstream = Upstream(settings=settings, clock=clock, counters=counters)
     yield upstream
     await upstream.close()
     await settle()
@@ -74,6 +72,24 @@ async def test_the_first_target_that_connects_is_asked(upstream: Upstream, backe
     reached = await upstream.send((dead_target(), target_of(backend), dead_target()), request_of())
     assert reached.target == target_of(backend)
     reached.answer.close()
+
+
+async def test_equal_targets_share_connections_and_keep_them_over_a_reload(
+    upstream: Upstream, backend: ScriptedBackend
+) -> None:
+    for _ in range(2):
+        await fetch(upstream, target_of(backend))
+        upstream.forget_addresses()
+    assert backend.accepted == 1
+
+
+async def test_a_target_s_own_host_is_sent_in_the_place_of_the_request_s(
+    upstream: Upstream, backend: ScriptedBackend
+) -> None:
+    target = Target(kind=TargetKind.HOST, host=backend.host, port=backend.port, host_override="own.example:8080")
+    await fetch(upstream, target)
+    await fetch(upstream, target_of(backend))
+    assert [request.values(b"host") for request in backend.requests] == [(b"own.example:8080",), (b"example.com",)]
 
 
 async def test_no_target_at_all_is_502_and_names_them(upstream: Upstream) -> None:
@@ -152,25 +168,23 @@ async def test_a_repeat_that_finds_nobody_is_502(upstream: Upstream, backend: Sc
 async def test_a_repeat_whose_handshake_is_not_answered_is_504_in_time(
     upstream: Upstream, clock: ManualClock, tmp_path: Path
 ) -> None:
-    accepted = 0
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal accepted
-        accepted += 1
-        if accepted == 1:
-            await writer.start_tls(server_context(self_signed(tmp_path, "example.com")))
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(HELLO)
-            await reader.readuntil(b"\r\n\r\n")
-        else:
-            await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        target = tls_target(server.sockets[0].getsockname()[1], insecure=True, connect_timeout=2.5)
-        assert await fetch(upstream, target) == b"hello"
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        target = tls_target(listener.getsockname()[1], insecure=True, connect_timeout=2.5)
+        first = asyncio.create_task(fetch(upstream, target))
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        accepted, _ = await loop.sock_accept(listener)
+        tls = server_context(self_signed(tmp_path, "example.com"))
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted, ssl=tls)
+        await reader.readuntil(b"\r\n\r\n")
+        transport.write(HELLO)
+        assert await first == b"hello"
         asking = asyncio.create_task(fetch(upstream, target))
-        await until(lambda: accepted == 2)
+        await reader.readuntil(b"\r\n\r\n")
+        transport.close()
+        deaf, _ = await loop.sock_accept(listener)
         await settle()
         clock.advance(2.5)
         with pytest.raises(UpstreamError) as failure:
@@ -179,6 +193,7 @@ async def test_a_repeat_whose_handshake_is_not_answered_is_504_in_time(
             504,
             f"{target.name}: no connection within 2.5 seconds",
         )
+        deaf.close()
 
 
 # -- time ---------------------------------------------------------------------------------------------------------
@@ -207,6 +222,7 @@ async def test_an_answer_in_time_leaves_no_timer_behind(
     upstream: Upstream, backend: ScriptedBackend, clock: ManualClock
 ) -> None:
     await fetch(upstream, target_of(backend), request=request_of(b"POST", body=b"words"))
+    await upstream.close()  # or the idle connection has one
     assert clock.next_due() is None
 
 

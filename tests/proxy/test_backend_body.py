@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from proxy.backend import BackendPool
 from proxy.errors import RequestBodyError
-from tests.proxy.asking import all_of, ask, body_from, body_of, connect, fetch
-from tests.support.answers import Answer, chunked, text
+from tests.proxy.asking import all_of, ask, body_from, connect, fetch
+from tests.support.answers import Answer, chunked, never, text
 from tests.support.backend import ScriptedBackend
-from tests.support.turns import settle, until
-
-
-@pytest.fixture
-async def pool() -> AsyncGenerator[BackendPool]:
-    pool = BackendPool()
-    yield pool
-    await pool.close()
-    await settle()
+from tests.support.clock import ManualClock
+from tests.support.turns import settle
 
 
 @pytest.fixture(autouse=True)
@@ -174,11 +167,29 @@ async def test_an_answer_whose_client_is_slow_is_not_gathered(pool: BackendPool,
     assert total == 32 << 20
 
 
-async def test_progress_is_told_for_each_piece(pool: BackendPool, backend: ScriptedBackend) -> None:
-    told: list[int] = []
+async def test_the_time_for_an_answer_counts_from_the_last_piece_that_was_taken(
+    pool: BackendPool, backend: ScriptedBackend, clock: ManualClock
+) -> None:
+    left, go = [b"a", b"b"], asyncio.Semaphore(0)
+
+    async def read() -> bytes:
+        await go.acquire()
+        return left.pop(0) if left else b""
+
+    backend.default = never()
     connection = await connect(pool, backend)
-    body = body_of(b"a", b"b", b"c")
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
-    found = await connection.exchange(method=b"POST", head=head, body=body, progress=lambda: told.append(1))
-    await all_of(found)
-    await until(lambda: len(told) == 3)
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+    asking = asyncio.create_task(connection.exchange(method=b"POST", head=head, body=body_from(read, 2), limit=10))
+    await backend.request_head()
+    for _ in range(2):
+        clock.advance(9)
+        go.release()
+        await settle()
+    go.release()
+    clock.advance(9.9)
+    await settle()
+    assert not asking.done()
+    clock.advance(0.1)
+    with pytest.raises(TimeoutError):
+        await asking
+    await backend.disconnected(1)

@@ -1,4 +1,7 @@
-"""The way back from a hold: the connection serves HTTP again, and a retry is one without asking the client."""
+"""The way back from a hold: the connection serves HTTP again, and a retry is one without asking the client.
+
+And how many clients are let in.
+"""
 
 from __future__ import annotations
 
@@ -121,3 +124,30 @@ async def test_two_clients_are_two(app: App, client: RawClient, backend: Scripte
     async with await client_of(app) as other:
         assert (await other.fetch("/")).status == 200
         assert len(app.clients.open_transports) == 2
+
+
+async def test_a_client_for_whom_there_is_no_room_is_cut_and_counted(
+    app: App, client: RawClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.fetch("/")
+    app.clients.connection_limit = 1
+    for _ in range(2):
+        async with await client_of(app) as other:
+            assert await other.until_cut() == b""
+    assert app.counters.connections_refused == 2
+    assert [record.getMessage() for record in caplog.records if "no room" in record.getMessage()] == [
+        "no room for another client: 1 are connected (said every 10 seconds)"
+    ]
+    assert len(app.clients.connections) == 1
+    assert (await client.fetch("/")).status == 200
+
+
+async def test_a_held_client_comes_back_however_many_are_connected(
+    app: App, client: RawClient, backend: ScriptedBackend
+) -> None:
+    await hold(app, client, backend, grip_stream("room"), request=encode_request("/hold"))
+    await client.head()
+    app.clients.connection_limit = 1
+    await publish(app, close_item("room"))
+    assert await client.chunk() == b""
+    assert (await client.fetch("/")).status == 200

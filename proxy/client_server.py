@@ -1,0 +1,118 @@
+"""The clients' server: every client's connection, whether it speaks HTTP now or is held.
+
+Made by `proxy.app`, which listens with it; one client is a `connection`. To held sessions it is the
+`handlers.door.Door`, the way back to HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from handlers.protocol.subscribing import LastSeen
+from handlers.timers import TimerWheel
+from proxy.connection import ClientConnection, ConnectionOptions
+
+log = logging.getLogger("holdfast.client")
+
+QUIET_SECONDS = 10.0
+"""How long nothing more is said about clients for whom there is no room."""
+
+
+class ClientServer:
+    """Makes a `ClientConnection` for each accepted socket, and again for each connection that was held.
+
+    To held sessions it is the `handlers.door.Door`.
+    """
+
+    def __init__(self, options: ConnectionOptions) -> None:
+        """Needs a running event loop."""
+        self.options = options
+        self.loop = asyncio.get_running_loop()
+        self.wheel = TimerWheel(options.clock)
+        self.is_draining = False
+        self.connection_limit = 0
+        """Clients that may be connected at once, held ones too; 0 for as many as come. Set before listening."""
+        self._connections: set[ClientConnection] = set()
+        self._open: set[asyncio.Transport] = set()
+        self._quiet_until = 0.0
+        self._closed = asyncio.Event()
+
+    @property
+    def connections(self) -> list[ClientConnection]:
+        """The connections that speak HTTP now."""
+        return list(self._connections)
+
+    @property
+    def open_transports(self) -> frozenset[asyncio.Transport]:
+        """The transports of all clients, those that are held too."""
+        return frozenset(self._open)
+
+    def admit(self, connection: ClientConnection, transport: asyncio.Transport) -> bool:
+        """Note a client's transport, or cut it when there is no room; a held one that comes back is noted already."""
+        if not self.connection_limit or len(self._open) < self.connection_limit or transport in self._open:
+            self._open.add(transport)
+            self._connections.add(connection)
+            return True
+        self.options.counters.connections_refused += 1
+        now = self.options.clock.now()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET_SECONDS
+            log.warning("no room for another client: %d are connected (said every 10 seconds)", self.connection_limit)
+        transport.abort()
+        return False
+
+    def left(self, connection: ClientConnection) -> None:
+        """Forget a connection: it speaks HTTP no more, or is closed."""
+        self._connections.discard(connection)
+
+    def gone(self, transport: asyncio.Transport) -> None:
+        """Forget a client's transport: it is closed, whoever held it last."""
+        self._open.discard(transport)
+        if not self._open:
+            self._closed.set()
+
+    async def all_closed(self) -> None:
+        """Wait until no client is connected."""
+        while self._open:
+            self._closed.clear()
+            await self._closed.wait()
+
+    def __call__(self) -> ClientConnection:
+        """Make the protocol of a new connection."""
+        return ClientConnection(self)
+
+    def take_back(self, transport: asyncio.Transport, kept: bytes, *, is_behind: bool) -> None:
+        """Serve HTTP on a held transport again, beginning with `kept` (`handlers.door.Door`)."""
+        self._adopt(transport, kept, retried=None, is_behind=is_behind)
+
+    def retry(
+        self, transport: asyncio.Transport, kept: bytes, request: bytes, *, last_seen: LastSeen, is_behind: bool
+    ) -> None:
+        """Serve the held request again, as bytes in front of those kept (`handlers.door.Door`)."""
+        self._adopt(transport, request + kept, retried=last_seen, is_behind=is_behind)
+
+    def _adopt(self, transport: asyncio.Transport, data: bytes, *, retried: LastSeen | None, is_behind: bool) -> None:
+        connection = ClientConnection(self)
+        connection.retried = retried
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        if is_behind:
+            connection.pause_writing()
+        transport.set_write_buffer_limits()
+        if data:
+            connection.data_received(data)
+        elif self.is_draining:
+            connection.close()
+
+    def cut_all(self) -> None:
+        """Close every client's connection at once, whatever is under way."""
+        for transport in self.open_transports:
+            transport.abort()
+
+    def drain(self) -> None:
+        """Close idle connections now, and each other one after the answer it is waiting for."""
+        self.is_draining = True
+        for connection in self.connections:
+            if connection.is_idle:
+                connection.close()
