@@ -7,7 +7,10 @@ publish may publish to all of them, as with Pushpin.
 from __future__ import annotations
 
 import hmac
+import math
+import time
 from pathlib import Path
+from typing import Final
 
 import jwt
 
@@ -18,6 +21,9 @@ from publish_api.settings import PublishSettings
 
 INVALID = b'Bearer error="invalid_token"'
 
+REMEMBERED: Final = 64
+"""Good headers that are remembered: a signature costs more than all else about a small publication."""
+
 
 class Authorization:
     """Checks the Authorization header. Raises InvalidSetting when a secret's file cannot be used."""
@@ -25,31 +31,47 @@ class Authorization:
     def __init__(self, settings: PublishSettings) -> None:
         self._token = read_secret("token", settings.token)
         self._jwt_key = read_secret("jwt_key", settings.jwt_key, minimum=JWT_KEY_MINIMUM)
+        self.known: dict[str, float] = {}
+        """Good headers, with the seconds since 1970 until which each is good."""
 
     def check(self, header: str | None) -> None:
         """Return if a publisher that sent `header` may publish; raise AuthError otherwise (RFC 6750 section 2.1)."""
         if not self._token and not self._jwt_key:
             return
-        scheme, _, credentials = (header or "").partition(" ")
+        shown = header or ""
+        # The system's time, because that is what the signature's library goes by.
+        if self.known.get(shown, 0) > time.time():
+            return
+        good_until = self._check(shown)
+        if len(self.known) >= REMEMBERED:
+            self.known.clear()
+        self.known[shown] = good_until
+
+    def _check(self, header: str) -> float:
+        """Return until when the header is good, in seconds since 1970. Raises AuthError."""
+        scheme, _, credentials = header.partition(" ")
         if scheme.lower() != "bearer":
             raise AuthError("Authorization required.", challenge=b"Bearer")
         shown = credentials.strip().encode("utf-8", "surrogateescape")
         if self._token and hmac.compare_digest(shown, self._token):
-            return
+            return math.inf
         if not self._jwt_key:
             raise AuthError("Invalid token.", challenge=INVALID)
-        self._check_jwt(shown)
+        return self._check_jwt(shown)
 
-    def _check_jwt(self, shown: bytes) -> None:
+    def _check_jwt(self, shown: bytes) -> float:
         try:
             # Whom a token is meant for is not looked at: libraries put nothing there, or what their operator chose.
-            jwt.decode(shown, self._jwt_key, algorithms=["HS256"], options={"require": ["exp"], "verify_aud": False})
+            claims = jwt.decode(
+                shown, self._jwt_key, algorithms=["HS256"], options={"require": ["exp"], "verify_aud": False}
+            )
         except jwt.ExpiredSignatureError as error:
             raise AuthError("Token has expired.", challenge=INVALID) from error
         except jwt.MissingRequiredClaimError as error:
             raise AuthError("Token has no expiry.", challenge=INVALID) from error
         except jwt.InvalidTokenError as error:
             raise AuthError("Invalid token.", challenge=INVALID) from error
+        return int(claims["exp"])
 
 
 def read_secret(name: str, text: str, *, minimum: int = 1) -> bytes:

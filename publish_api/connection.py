@@ -1,289 +1,399 @@
-"""A publisher's connection: aiohttp's server, with this port's own texts for bytes that are no request.
+"""A publisher's connection: requests in, as many as have come, and their answers out, in that order.
 
-Used by `publish_api.http`. The only file of the package that touches what aiohttp's server keeps to itself, and why:
-aiohttp answers malformed requests with a text and a traceback of its own, takes a publisher's half-close for a lost
-connection, closes on clients that are still sending, and adds headers to answers.
-tests/publish_api/test_connection.py fails loudly when a release changes it, and pyproject.toml bounds the releases.
+Made by `publish_api.http` for each accepted socket. A publication costs no task: it is read here, published by
+`publish_api.turn` at the end of the loop's turn, and all answers that are due are written at once. Only the hub's
+requests, which wait for a token's check and for a commit, have a task each, one at a time on a connection.
+
+What is no request is told so and ends the connection. So does whoever leaves too many answers unread, or a body unsent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections import deque
+from typing import Final, cast
 
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
-from aiohttp.http_writer import HttpVersion10
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import RequestHandler
-from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import StreamResponse
-from aiohttp.web_server import Server
-
-from handlers.counters import Counters
-from handlers.deadline import Deadline
-from handlers.protocol.http1 import Headers, encode_head, standard_reason
-from handlers.protocol.mercure.presenting import without_tokens
-from handlers.timers import Clock
-from publish_api.errors import RequestRefused
-from publish_api.settings import PublishSettings
+from handlers.errors import ItemError
+from handlers.protocol.item_json import parse_publish
+from publish_api.body import INCOMPLETE, NOT_IN_TIME, Body
+from publish_api.due import Due
+from publish_api.errors import AuthError, RequestRefused
+from publish_api.exchange import Exchange
+from publish_api.plan import EXCEEDED, UNKNOWN, Kind, Plan, refuse
+from publish_api.protocol.answer import CONTINUE
+from publish_api.protocol.request_head import HEAD_END, BadHead, PartialHead, check_behind
+from publish_api.request import Request
+from publish_api.site import PublishSite
 
 log = logging.getLogger("holdfast.publish")
 
-READ_BUFFER = 65_536
-"""Bytes of a body aiohttp reads ahead of us."""
-
-UNREAD_LIMIT = 65_536
+UNREAD_LIMIT: Final = 65_536
 """Bytes of answers a pipelining publisher may leave unread; behind them its connection ends."""
 
-LENGTH_REQUIRED = RequestRefused(411, "Request requires Content-Length.")
-HEAD_TOO_LARGE = RequestRefused(400, "Request header too large.")
+READ_AHEAD: Final = 65_536
+"""Bytes that are kept of a publisher whose requests have to wait; with more it is not read from."""
+
+TAKEN_LIMIT: Final = 1_048_576
+"""Bytes of the requests that may wait for their answers; behind them the next have to wait to be begun."""
+
+TAKEN_EACH: Final = 1024
+"""What a request counts in that, beside its body."""
 
 
-class PublishResponse(StreamResponse):
-    """A whole answer, written in one call with the headers given and those that frame it.
-
-    `note` is added to the request's log line. Nothing of what StreamResponse could do besides is used.
-    """
-
-    def __init__(
-        self, status: int, body: bytes, *, headers: Headers = (), content_type: bytes = b"text/plain", note: str = ""
-    ) -> None:
-        super().__init__(status=status)
-        self.size = len(body)
-        self.note = note
-        self._content = body
-        self._fields = (*headers, (b"Content-Type", content_type))
-        self._keeps_open = False
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection serves another request; known once the answer is written."""
-        return self._keeps_open
-
-    async def prepare(self, request: BaseRequest) -> None:
-        """Write the answer. Raises ConnectionResetError when the publisher is gone."""
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the publisher is gone")
-        self._keeps_open = keeps_open(request) and transport.get_write_buffer_size() < UNREAD_LIMIT
-        head = encode_head(
-            # aiohttp gives what it could not parse an HTTP/1.0 of its own making.
-            version=b"1.0" if request.version == HttpVersion10 and request.method != "UNKNOWN" else b"1.1",
-            status=self.status,
-            reason=standard_reason(self.status),
-            headers=(
-                *self._fields,
-                (b"Connection", b"keep-alive" if self._keeps_open else b"close"),
-                (b"Content-Length", b"%d" % self.size),
-            ),
-        )
-        # Tools that know Pushpin read a body behind HEAD too. RFC 9110 section 9.3.2 forbids it, so it comes only where
-        # it cannot be taken for the next answer: on a connection that ends here.
-        is_bare = request.method == "HEAD" and self._keeps_open
-        transport.write(head if is_bare else head + self._content)
-        if not self._keeps_open and transport.can_write_eof():
-            transport.write_eof()
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing: the answer is written."""
-
-
-def keeps_open(request: BaseRequest) -> bool:
-    """Say whether the connection may serve another request.
-
-    Only a publisher that says `Connection: keep-alive` gets it, in HTTP/1.1 too: many read to the end, as Pushpin
-    always closes. A body that is not here yet would have to be read first, by which time the answer is unwanted.
-    """
-    connection = request.protocol
-    asked = "keep-alive" in [word.strip() for word in request.headers.get("Connection", "").lower().split(",")]
-    return (
-        asked
-        and request.keep_alive
-        and request.content.is_eof()
-        and isinstance(connection, PublishConnection)
-        and not connection.is_last
-    )
-
-
-class PublishConnectionServer(Server):
-    """Makes a `PublishConnection` for each accepted socket; `answer` serves every well-formed request."""
-
-    def __init__(
-        self,
-        answer: Callable[[BaseRequest], Awaitable[PublishResponse]],
-        settings: PublishSettings,
-        *,
-        counters: Counters,
-        clock: Clock,
-    ) -> None:
-        super().__init__(answer)
-        self._settings = settings
-        self._counters = counters
-        self._clock = clock
-
-    def __call__(self) -> PublishConnection:
-        """Make the protocol of a new connection."""
-        return PublishConnection(self, self._settings, counters=self._counters, clock=self._clock)
-
-
-class PublishConnection(RequestHandler):
-    """One publisher's connection. Requests on it are answered one after the other."""
+class PublishConnection(asyncio.Protocol):
+    """One publisher's connection. All methods are called on the loop's thread."""
 
     __slots__ = (
-        "_answered",
-        "_clock",
-        "_closed",
-        "_counters",
-        "_excess_behind",
+        "_body",
+        "_due",
+        "_exchanges",
         "_has_ended",
-        "_is_refused",
-        "_last_body",
-        "_settings",
+        "_is_held",
+        "_is_last",
+        "_is_lingering",
+        "_is_paused",
+        "_is_stopping",
+        "_kept",
+        "_lingers",
+        "_partial",
+        "_request",
+        "_site",
+        "_taken",
+        "_transport",
+        "_unread",
     )
 
-    def __init__(
-        self, server: PublishConnectionServer, settings: PublishSettings, *, counters: Counters, clock: Clock
-    ) -> None:
-        super().__init__(
-            server,
-            loop=asyncio.get_running_loop(),
-            logger=log,
-            # Also the time in which a new connection's first request must have come.
-            keepalive_timeout=settings.keep_alive_timeout or settings.request_timeout,
-            lingering_time=settings.linger_timeout,
-            max_line_size=settings.max_head,
-            max_field_size=settings.max_head,
-            auto_decompress=False,
-            read_bufsize=READ_BUFFER,
-        )
-        self._settings = settings
-        self._counters = counters
-        self._clock = clock
-        self._answered = 0
-        self._closed: asyncio.Future[None] | None = None
-        self._excess_behind: RawRequestMessage | None = None
-        self._has_ended = False
-        self._is_refused = False
-        self._last_body: StreamReader = EMPTY_PAYLOAD
+    def __init__(self, site: PublishSite) -> None:
+        self._site = site
+        self._transport: asyncio.Transport
+        self._exchanges: deque[Exchange] = deque()  # those not yet answered, or behind one that is not
+        self._partial: PartialHead | None = None
+        self._body: Body | None = None  # of the last exchange
+        self._request: Request | None = None  # the last exchange's, if it is the hub's
+        self._kept = b""  # what has come behind a request that must be answered first
+        self._is_held = False  # there is such a request
+        self._taken = 0
+        self._is_last = False  # no further request is begun
+        self._unread = 0  # bytes of the last request's body that are still to come, and not wanted
+        self._lingers = False  # it cannot be known how much is still to come
+        self._is_lingering = False
+        self._is_paused = False
+        self._is_stopping = False
+        self._has_ended = False  # the publisher has closed its half
+        self._due = Due(site.clock, self._expire)
 
-    @property
-    def is_last(self) -> bool:
-        """Whether nothing follows the request being answered, or nothing is to follow."""
-        return not self._settings.keep_alive_timeout or (self._has_ended and not self._messages)
+    # -- what the loop calls --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first request."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._site.connections.add(self)
+        self._await_request()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came. Behind bytes that are no request nothing is read as one."""
-        if self._is_refused:
-            return
-        super().data_received(data)
-        if not self._messages:
-            return
-        message, body = self._messages[-1]
-        if isinstance(message, RawRequestMessage):
-            self._last_body = body
-            return
-        self._is_refused = True
-        # A request that came in one piece with the bad bytes is not among the messages: aiohttp drops it.
-        self._excess_behind = self._parse_head(data)
+        """Begin the requests that have come. Behind bytes that are no request nothing is read as one."""
+        if self._body is not None:
+            data = self._body.feed(data)
+            if self._body.missing:
+                self._pause_if(self._body.size > READ_AHEAD and self._request is not None and not self._request.is_read)
+                return
+            self._finish_body(self._body)
+        if self._is_last:
+            self._discard(len(data))
+        elif self._partial is not None:
+            self._read_partial(self._partial, data)
+        else:
+            self._read(data)
+        self.go_on()
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """End what still waits for the publisher."""
-        super().connection_lost(exc)
-        if not self._last_body.is_eof():
-            # aiohttp tells only who reads a body while a request is answered, not who drains it after the answer.
-            self._last_body.feed_eof()
-        if self._closed is not None and not self._closed.done():
-            self._closed.set_result(None)
-
-    def eof_received(self) -> bool | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+    def eof_received(self) -> bool:
         """Answer a publisher that closes its sending half behind its request (as `nc -N` does) before closing."""
-        is_idle = self._answered == self._request_count
-        if is_idle or self._is_refused or not self._last_body.is_eof():
-            return None
-        self._has_ended = True
-        return True
+        if self._body is not None:
+            if len(self._exchanges) == 1:
+                self._transport.close()
+            self._lose_body(INCOMPLETE)
+        self._has_ended = bool(self._exchanges) and not self._transport.is_closing()
+        return self._has_ended
 
-    def handle_error(
-        self,
-        request: BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> PublishResponse:
-        """Answer bytes that are no request, or a request whose serving raised."""
-        if not isinstance(exc, HttpProcessingError):
-            log.debug("a publisher's request failed", exc_info=exc)
-            return PublishResponse(500, b"Internal server error.\n", note=f" error={exc!r}")
-        refused = explain(exc, self._excess_behind)
-        note = f" error={refused.text!r} ({exc.message.partition(':')[0]})"
-        return PublishResponse(refused.status, f"{refused.text}\n".encode(), note=note)
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything but the requests that are being answered: what they publish stays published."""
+        self._site.leave(self)
+        self._due.close()
+        self._is_last = True
+        if self._body is not None:
+            self._lose_body(INCOMPLETE)
 
-    async def finish_response(
-        self, request: BaseRequest, resp: StreamResponse, start_time: float | None
-    ) -> tuple[StreamResponse, bool]:
-        """Write the answer, log the request, and let who was refused finish sending for a moment."""
-        finished = await super().finish_response(request, resp, start_time)
-        self._answered += 1
-        if self._is_refused and not self._messages:
-            await self._linger()
-        return finished
+    # -- what others call -----------------------------------------------------------------------------------------
 
-    def log_access(self, request: BaseRequest, response: StreamResponse, time: float | None) -> None:
-        """Write the one line a request gets, in Pushpin's shape (reference 8.3)."""
-        if not isinstance(response, PublishResponse):
-            return
-        if response.status >= 400:
-            self._counters.publishes_refused += 1
-        level = logging.INFO if response.status < 400 else logging.WARNING if response.status < 500 else logging.ERROR
-        path = without_tokens(request.raw_path).encode("ascii", "backslashreplace").decode()
-        log.log(
-            level,
-            "control: %s %.200s code=%d %d%.500s",
-            request.method,
-            path,
-            response.status,
-            response.size,
-            response.note,
-        )
+    def go_on(self) -> None:
+        """Write the answers that are due, and begin the requests that had to wait for them."""
+        while self._exchanges and self._exchanges[0].answer is not None:
+            self._write_answers()
+            if self._exchanges:
+                self._tell_to_send()
+                return
+            if self._is_last:
+                self._end()
+                return
+            self._is_held = False
+            self._await_request()
+            if self._kept:
+                self._read(b"")
+            if len(self._kept) <= READ_AHEAD:
+                self._resume()
+            if self._has_ended and self._body is not None:
+                self._lose_body(INCOMPLETE)
+        if self._has_ended and not self._exchanges:
+            self._transport.close()
 
-    def log_exception(self, *args: object, **kw: object) -> None:
-        """Write what aiohttp did not expect on one line."""
-        log.error("publish connection failed: %s %r", args[0] if args else "", kw.get("exc_info"))
+    def stop(self) -> None:
+        """Close once what has been begun is answered."""
+        self._is_stopping = True
+        if self._is_lingering:
+            self._transport.abort()
+        elif not self._exchanges:
+            self._transport.close()
 
-    async def _linger(self) -> None:
-        """Wait until the publisher closes: closing first, on bytes not yet read, would destroy the answer."""
-        seconds = self._settings.linger_timeout
-        if not seconds or self.transport is None or self.transport.is_closing():
-            return
-        self._closed = asyncio.get_running_loop().create_future()
+    def abort(self) -> None:
+        """Close now."""
+        self._transport.abort()
+
+    # -- reading requests -----------------------------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        """Begin the requests in what was kept and `data`, as far as they are here and may begin now."""
+        if self._kept:
+            data, self._kept = self._kept + data, b""
+        before, start = len(self._exchanges), 0
+        while start < len(data):
+            if self._is_held or self._taken > TAKEN_LIMIT:
+                self._kept = data[start:]
+                self._pause_if(len(self._kept) > READ_AHEAD)
+                return
+            end = data.find(HEAD_END, start) + len(HEAD_END)
+            try:
+                if end < len(HEAD_END):
+                    self._partial = PartialHead(limit=self._site.settings.max_head)
+                    self._partial.feed(data[start:])
+                    return
+                plan = self._site.planner.plan(data[start:end])
+            except BadHead as error:
+                if end >= len(HEAD_END) and not data[start:end].strip(b"\r\n"):
+                    start = end
+                    continue
+                self._refuse_bytes(error, is_behind=len(self._exchanges) > before)
+                return
+            start = self._begin(plan, data, end)
+            if self._is_last:
+                self._look_behind(plan, data[start:])
+                return
+
+    def _read_partial(self, partial: PartialHead, data: bytes) -> None:
         try:
-            async with Deadline(self._clock, seconds):
-                await self._closed
-        except TimeoutError:
-            log.debug("a refused publisher went on sending; cut")
+            whole = partial.feed(data)
+        except BadHead as error:
+            self._refuse_bytes(error, is_behind=False)
+            return
+        if whole is not None:
+            self._partial = None
+            self._read(whole)
 
-    def _parse_head(self, data: bytes) -> RawRequestMessage | None:
-        """Return the request whose head `data` begins with: the bad bytes then stand behind it."""
-        head, blank, _ = data.partition(b"\r\n\r\n")
-        parser = HttpRequestParser(self, asyncio.get_running_loop(), READ_BUFFER)
+    def _begin(self, plan: Plan, data: bytes, start: int) -> int:
+        """Begin a request whose body is at `start` in `data`; return where the next one is."""
+        stop = start + plan.length
+        missing = stop - len(data)
+        exchange = Exchange(self, plan)
+        self._exchanges.append(exchange)
+        self._taken += plan.length + TAKEN_EACH
+        if plan.is_protected:
+            try:
+                self._site.authorization.check(plan.authorization)
+            except AuthError as error:
+                exchange.refuse(RequestRefused(401, error.text, ((b"WWW-Authenticate", error.challenge),)))
+        if exchange.answer is not None or plan.kind in (Kind.FIXED, Kind.METRICS, Kind.RECOVER):
+            self._answer_at_once(exchange, missing)
+        elif plan.kind is Kind.HUB:
+            self._ask_the_hub(exchange, data[start:stop], missing)
+        else:
+            exchange.owes_continue = plan.head.expects_continue
+            if missing > 0:
+                self._body = Body(plan.length, data[start:])
+                self._await_body()
+            else:
+                self._publish(exchange, data[start:stop])
+        self._is_last = not exchange.keeps_open
+        return stop
+
+    def _answer_at_once(self, exchange: Exchange, missing: int) -> None:
+        """Answer a request whose body is not wanted. Where it is not here yet, nothing behind it is read."""
+        plan = exchange.plan
+        if plan.kind is Kind.METRICS:
+            self._site.show_metrics(exchange)
+            self._is_held = True  # a long answer: the next only when it is known whether this one is read
+        elif exchange.answer is None:
+            self._site.obey(exchange)
+        if missing > 0:
+            exchange.keeps_open = False
+            self._unread = missing
+        self._lingers = plan.head.has_coding
+
+    def _publish(self, exchange: Exchange, body: bytes) -> None:
         try:
-            messages, _, _ = parser.feed_data(head + blank)
-        except HttpProcessingError:
-            return None
-        return messages[0][0] if messages else None
+            exchange.items = parse_publish(body)
+        except ItemError as error:
+            exchange.refuse(RequestRefused(400, error.text))
+        except Exception as error:  # noqa: BLE001  # whatever a publisher sends, it is told, and so is the log
+            exchange.fail(error)
+        else:
+            self._site.turn.add(exchange)
 
+    def _ask_the_hub(self, exchange: Exchange, body: bytes, missing: int) -> None:
+        """Have the hub answer, which may want the body, and when it does may find that it is not here yet."""
 
-def explain(error: HttpProcessingError, excess_behind: RawRequestMessage | None) -> RequestRefused:
-    """Return this port's own status and text for what aiohttp's parser says (reference 6.1)."""
-    what = error.message.partition(":")[0]
-    if excess_behind is not None:
-        return (
-            LENGTH_REQUIRED if excess_behind.chunked else RequestRefused(400, "Request body exceeded Content-Length.")
-        )
-    if isinstance(error, LineTooLong) or what.startswith("Too many headers"):
-        return HEAD_TOO_LARGE
-    if "Content-Length" in what:
-        return RequestRefused(400, "Bad Content-Length.")
-    return RequestRefused(400, "Failed to parse request header.")
+        def ask() -> None:
+            exchange.owes_continue = exchange.plan.head.expects_continue
+            if self._body is not None:
+                self._await_body()
+
+        def answered() -> None:
+            if self._body is not None:
+                self._drop_body(self._body)
+            self.go_on()
+
+        self._is_held = True
+        request = Request(exchange.plan.head, None if missing > 0 else body, ask)
+        if missing > 0:
+            self._request, self._body = request, Body(exchange.plan.length, body)
+        self._site.ask_the_hub(exchange, request, answered)
+
+    # -- bodies ---------------------------------------------------------------------------------------------------
+
+    def _await_body(self) -> None:
+        self._resume()
+        self._tell_to_send()
+        self._due.set(self._site.settings.request_timeout)
+
+    def _tell_to_send(self) -> None:
+        """Send 100 (Continue) to a publisher that waits for it, once all that was before is answered."""
+        exchange = self._exchanges[0]
+        if exchange.owes_continue and self._body is not None and len(self._exchanges) == 1:
+            exchange.owes_continue = False
+            self._write(CONTINUE)
+
+    def _finish_body(self, body: Body) -> None:
+        request, self._request, self._body = self._request, None, None
+        if request is not None:
+            request.receive(body.join())
+        else:
+            self._publish(self._exchanges[-1], body.join())
+
+    def _lose_body(self, error: RequestRefused) -> None:
+        """Answer the last request, whose body does not come, in its turn."""
+        request, body = self._request, self._body
+        if request is not None:
+            request.refuse(error)  # its task answers
+        elif body is not None:
+            self._exchanges[-1].refuse(error)
+            self._drop_body(body)
+            self.go_on()
+
+    def _drop_body(self, body: Body) -> None:
+        """Want no more of the last request's body. Nothing behind it is read."""
+        self._unread = body.missing
+        self._request = self._body = None
+        self._exchanges[-1].keeps_open = False
+        self._is_last = True
+        self._resume()
+
+    # -- what is no request ---------------------------------------------------------------------------------------
+
+    def _refuse_bytes(self, error: BadHead, *, is_behind: bool) -> None:
+        """Answer bytes that are no request. If they came with the request before them, it is they that make it one."""
+        text = EXCEEDED if is_behind else error.text
+        refused = Exchange(self, UNKNOWN)
+        refused.answer = refuse(RequestRefused(400, text), note=f" error={text!r} ({error.reason})")
+        if is_behind:
+            self._exchanges.pop().answer = refused.answer  # so that it is not published
+        self._exchanges.append(refused)
+        self._partial = None
+        self._is_last = self._lingers = True
+
+    def _look_behind(self, plan: Plan, data: bytes) -> None:
+        """Refuse the last request when the bytes behind it are no request: its length is not what it said."""
+        if plan.head.has_coding or plan.kind is Kind.HUB:  # whose request is under way
+            return
+        try:
+            check_behind(plan.head, data)
+        except BadHead as error:
+            self._refuse_bytes(error, is_behind=True)
+
+    # -- answers --------------------------------------------------------------------------------------------------
+
+    def _write_answers(self) -> None:
+        """Write the answers up to the first that is not known yet. There must be one."""
+        exchanges, written = self._exchanges, []
+        is_ending = self._is_stopping or (self._has_ended and not self._kept)
+        if self._transport.get_write_buffer_size() >= UNREAD_LIMIT:
+            is_ending = self._lingers = True
+        while exchanges and exchanges[0].answer is not None:
+            exchange = exchanges.popleft()
+            if is_ending and not exchanges:
+                exchange.keeps_open = False
+                self._is_last = True
+            written.append(exchange.encode())
+            exchange.note(self._site.counters)
+        self._write(written[0] if len(written) == 1 else b"".join(written))
+
+    def _write(self, data: bytes) -> None:
+        # One that is closing takes no more: the publisher has left, and takes nothing back by it.
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _end(self) -> None:
+        """Close behind the last answer: not before the rest has come of what is not wanted.
+
+        Closing on bytes that are not yet read would destroy the answer on its way.
+        """
+        seconds = self._site.settings.linger_timeout
+        is_done = self._has_ended or not (self._lingers or self._unread > 0)
+        self._is_lingering = True
+        if is_done or not seconds or self._transport.is_closing():
+            self._due.set(self._site.settings.request_timeout)  # for a publisher that does not read its answers
+            self._transport.close()
+            return
+        self._due.set(seconds)
+        self._resume()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _discard(self, size: int) -> None:
+        self._unread -= size
+        if self._is_lingering and not self._lingers and self._unread <= 0:
+            self._transport.close()
+
+    # -- time and flow --------------------------------------------------------------------------------------------
+
+    def _await_request(self) -> None:
+        self._taken = 0
+        # Also the time in which a new connection's first request must have come.
+        self._due.set(self._site.settings.keep_alive_timeout or self._site.settings.request_timeout)
+
+    def _expire(self) -> None:
+        if self._is_lingering:
+            log.debug("a publisher went on sending, or left its answers unread; cut")
+            self._transport.abort()
+        elif self._body is not None and (self._request is None or self._request.is_read):
+            self._lose_body(NOT_IN_TIME)
+        elif not self._exchanges:
+            self._transport.close()
+
+    def _pause_if(self, is_enough: bool) -> None:
+        if is_enough and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._is_paused and not self._transport.is_closing():
+            self._is_paused = False
+            self._transport.resume_reading()

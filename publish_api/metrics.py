@@ -16,11 +16,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from handlers.counters import Counters
+from handlers.counters import GAUGES, Counters
 
 PREFIX = "holdfast_"
-GAUGES = frozenset(("sessions_stream", "sessions_response", "sessions_websocket", "mercure_subscribers"))
-"""Fields of `Counters` that go down too."""
 
 HUB_NAMES = {
     "mercure_subscribers": ("mercure_subscribers_connected", "Subscribers that are connected now."),

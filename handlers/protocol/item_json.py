@@ -22,6 +22,7 @@ from handlers.protocol.format_json import (
 from handlers.protocol.items import Item
 from handlers.protocol.json_object import JsonObject
 from handlers.protocol.names import Channel, ItemId
+from handlers.protocol.plain_item import read_plain
 
 FORMATS = ("http-response", "http-stream", "ws-message")
 
@@ -36,6 +37,12 @@ def parse_publish(body: bytes) -> tuple[Item, ...]:
 
     Raises ItemError with the text the publisher is to read.
     """
+    items = read_plain(body)
+    return parse_in_full(body) if items is None else items
+
+
+def parse_in_full(body: bytes) -> tuple[Item, ...]:
+    """Read a publish request's body member by member, whatever is in it. Raises ItemError."""
     value = decode(body)
     if isinstance(value, list):
         raise ItemError("Invalid format.")

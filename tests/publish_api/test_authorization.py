@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import jwt
 import pytest
 
 from handlers.errors import InvalidSetting
-from publish_api.authorization import Authorization
+from publish_api.authorization import REMEMBERED, Authorization
 from publish_api.errors import AuthError
 from publish_api.settings import PublishSettings
 
@@ -114,3 +115,40 @@ def test_a_key_file_must_hold_enough_to_sign_with(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidSetting, match=r"has 5 bytes, expected at least 32$"):
         Authorization(PublishSettings(jwt_key=f"file:{path}"))
+
+
+# -- what is remembered ---------------------------------------------------------------------------------------------
+
+
+def test_a_good_header_is_remembered_until_its_token_ends() -> None:
+    authorization = Authorization(PublishSettings(token="t", jwt_key=KEY))
+    ends = in_seconds(60)
+    signed = bearer(exp=ends)
+    for _ in range(2):
+        authorization.check(signed)
+        authorization.check("Bearer t")
+    assert authorization.known == {signed: ends, "Bearer t": math.inf}
+
+
+def test_when_that_time_has_come_it_is_looked_at_again() -> None:
+    authorization = Authorization(PublishSettings(jwt_key=KEY))
+    ended, renewed = bearer(exp=in_seconds(-1)), bearer(exp=in_seconds(60))
+    authorization.known |= {ended: in_seconds(-1), renewed: in_seconds(-1)}
+    authorization.check(renewed)
+    with pytest.raises(AuthError, match=r"Token has expired\."):
+        authorization.check(ended)
+
+
+def test_a_token_may_end_later_than_any_clock() -> None:
+    authorization = Authorization(PublishSettings(jwt_key=KEY))
+    for _ in range(2):
+        authorization.check(bearer(exp=10**400))
+
+
+def test_bad_headers_are_not_remembered_and_good_ones_not_without_end() -> None:
+    authorization = Authorization(PublishSettings(jwt_key=KEY))
+    for number in range(200):
+        authorization.check(bearer(exp=in_seconds(60), iss=str(number)))
+        with pytest.raises(AuthError):
+            authorization.check(f"Bearer {number}")
+    assert 0 < len(authorization.known) <= REMEMBERED

@@ -82,11 +82,8 @@ def wrong_method(method: str, allow: str = "POST") -> bytes:
         (request(b'{"items":1}'), bad_request("Invalid format: object contains 'items' with wrong type")),
         (request(b'{"items":[{}]}'), bad_request("Invalid format: publish item object does not contain 'channel'")),
         (request(b"\x1f\x8b\x08", "Content-Encoding: gzip"), bad_request("Body is not valid JSON.")),
-        (
-            request(b"", path="/recover"),
-            answer("501 Not Implemented", b"Not supported yet: recover.\n"),
-        ),
-        (request(None, path="/recover"), answer("501 Not Implemented", b"Not supported yet: recover.\n")),
+        (request(b"", path="/recover"), answer("200 OK", b"Updated\n")),
+        (request(None, path="/recover"), answer("200 OK", b"Updated\n")),
         (request(None, method="GET", path="/recover/"), wrong_method("GET")),
     ],
     ids=range(35),
@@ -273,3 +270,22 @@ async def test_it_can_be_stopped_without_having_been_started() -> None:
 
     with pytest.raises(RuntimeError, match="not started"):
         _ = server.address
+
+
+async def test_recover_is_done_for_who_may_publish_and_before_it_is_answered() -> None:
+    done: list[str] = []
+    settings = PublishSettings(token="secret")
+    async with publish_port(settings, recover=lambda: done.append("recovered")) as port:
+        assert b" 401 " in await port.send(request(None, path="/recover"))
+        assert done == []
+        asked = request(None, "Authorization: Bearer secret", "Accept: application/json", path="/recover/")
+        assert (await port.send(asked)).endswith(b'{"message":"Updated"}\n')
+        assert done == ["recovered"]
+
+
+async def test_who_asks_for_a_recovery_that_fails_is_told() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    async with publish_port(recover=fail) as port:
+        assert b" 500 " in await port.send(request(None, path="/recover"))

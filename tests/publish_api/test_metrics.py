@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from handlers.counters import Counters
-from publish_api.metrics import GAUGES, HUB_NAMES, PREFIX, encode_metrics, help_texts
+from handlers.counters import GAUGES, Counters
+from publish_api.metrics import HUB_NAMES, PREFIX, encode_metrics, help_texts
 
 
 def test_every_counter_is_shown_with_its_value_and_its_help() -> None:

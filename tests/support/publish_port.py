@@ -13,18 +13,21 @@ from handlers.timers import Clock
 from proxy.listening import SocketOptions, listen
 from publish_api.http import PublishServer
 from publish_api.settings import PublishSettings
+from publish_api.site import HubPort
 
 
 class ListSink:
-    """Keeps what was published. Raises `failure` instead when it is set."""
+    """Keeps what was published, and how many items came with each call. Raises `failure` instead when it is set."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []
+        self.calls: list[int] = []
         self.failure: Exception | None = None
 
     def publish(self, items: Sequence[Item]) -> None:
         if self.failure is not None:
             raise self.failure
+        self.calls.append(len(items))
         self.items.extend(items)
 
 
@@ -73,10 +76,21 @@ async def publish_port(
     *,
     clock: Clock | None = None,
     metrics: Callable[[], bytes] | None = None,
+    hub: HubPort | None = None,
+    recover: Callable[[], None] | None = None,
 ) -> AsyncGenerator[PublishPort]:
     """Run a publish port on a free port of 127.0.0.1."""
     sink = ListSink()
-    server = PublishServer(settings or PublishSettings(), sink, counters=Counters(), clock=clock, metrics=metrics)
+    server = PublishServer(
+        settings or PublishSettings(),
+        sink,
+        counters=Counters(),
+        clock=clock,
+        metrics=metrics,
+        hub=hub,
+        recover=recover,
+        joins=True,
+    )
     await server.start(listen(Address(host="127.0.0.1", port=0), SocketOptions(backlog=100)))
     try:
         yield PublishPort(server, sink)

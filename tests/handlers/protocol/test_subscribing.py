@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.protocol.instruct import ChannelHold
-from handlers.protocol.names import Channel
-from handlers.protocol.subscribing import CONTENT_FILTERS, Subscribing, Subscription, subscribing
+from handlers.protocol.names import Channel, ItemId
+from handlers.protocol.subscribing import (
+    CONTENT_FILTERS,
+    Subscribing,
+    Subscription,
+    last_seen,
+    resumed,
+    subscribing,
+    suspended,
+)
 
 
 def holds(*names: str) -> tuple[ChannelHold, ...]:
@@ -95,3 +103,21 @@ def test_nobody_sits_on_a_channel_twice_and_none_is_lost_unsaid(
 
 def test_the_content_filters_are_those_of_the_reference() -> None:
     assert {"build-id", "var-subst", "http-modify"} == CONTENT_FILTERS
+
+
+def test_a_backend_is_told_of_the_channels_that_have_an_order_by_its_own_names() -> None:
+    places = (
+        Subscription(channel=Channel("p-a"), prev_id=ItemId("1")),
+        Subscription(channel=Channel("p-b")),
+        Subscription(channel=Channel("p-p-c"), prev_id=ItemId("2")),
+    )
+    assert last_seen(places, prefix="p-") == (("a", "1"), ("p-c", "2"))
+    assert last_seen(places[:1], prefix="") == (("p-a", "1"),)
+
+
+def test_a_suspended_place_is_looked_at_for_every_item_and_comes_back_as_it_was() -> None:
+    place = Subscription(channel=Channel("a"), filters=("skip-self",), prev_id=ItemId("1"))
+    plain = Subscription(channel=Channel("a"))
+    assert (plain.is_selective, suspended(plain).is_selective) == (False, True)
+    assert suspended(place) != place
+    assert resumed(suspended(place)) == place

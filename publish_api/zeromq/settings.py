@@ -1,0 +1,86 @@
+"""Settings of the ZeroMQ sockets: which there are, and where (section `[zeromq]`).
+
+Loaded by `proxy.config`, handed to `publish_api.zeromq.server`. A value of these that exists is valid: what a type
+cannot say is checked on construction, and refused as InvalidSetting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from handlers.errors import InvalidSetting
+from handlers.settings import Seconds
+from publish_api.protocol.zmq_spec import ZmqSpec, parse_spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroMQSettings:
+    """How publishers come in by ZeroMQ. All of it is off until an endpoint is set."""
+
+    pull: str = ""
+    """Endpoint of the PULL socket, to which publishers PUSH items: `tcp://HOST:PORT` (`*` for every interface) or
+    `ipc://PATH`. Empty, as all endpoints are: ZeroMQ knows no tokens, so a socket that is there by default would be a
+    way around `publish.token`. Pushpin's is `tcp://127.0.0.1:5560`."""
+
+    sub: tuple[str, ...] = ()
+    """Endpoints of the SUB socket, to which publishers connect a PUB or XPUB socket; all of them are bound. Pushpin's
+    is `tcp://127.0.0.1:5562`."""
+
+    sub_connect: bool = False
+    """Connect the SUB socket to the endpoints of `sub`, at which publishers then listen, instead of binding it."""
+
+    command: str = ""
+    """Endpoint of the command socket, by which libraries ask where to publish. Pushpin's is
+    `tcp://127.0.0.1:5563`."""
+
+    stats: str = ""
+    """Endpoint of the PUB socket that tells what happens here. Pushpin's is an `ipc://` one."""
+
+    stats_format: Literal["tnetstring", "json"] = "tnetstring"
+    """How what is told there is written. Pushpin's `stats_format`."""
+
+    stats_interval: Seconds = 10.0
+    """Seconds between two reports there; 0 sends none. 10 is Pushpin's `stats_report_interval`."""
+
+    stats_connection_ttl: Annotated[int, Meta(ge=1, le=31_536_000)] = 120
+    """Seconds for which what is told there of a connection holds; it is told again in time. 120 is Pushpin's."""
+
+    stats_subscription_ttl: Annotated[int, Meta(ge=1, le=31_536_000)] = 60
+    """Seconds for which what is told there of a channel's subscribers holds. 60 is Pushpin's."""
+
+    ipc_file_mode: Annotated[str, Meta(pattern="^[0-7]{0,4}$")] = ""
+    """Permissions of `ipc://` sockets that are bound, as octal digits, for example `660`. Whoever may write to one may
+    publish. Empty leaves them to the umask: with the usual one, only the user Holdfast runs as can connect."""
+
+    max_message: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 16_777_216
+    """Bytes a message may have; a longer one is logged, counted and skipped. Pushpin has no limit here."""
+
+    def __post_init__(self) -> None:
+        """Check the endpoints."""
+        for key in ("pull", "command", "stats"):
+            text = getattr(self, key)
+            if text:
+                _check(key, text)
+        for text in self.sub:
+            _check("sub", text)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether there is any socket."""
+        return bool(self.pull or self.sub or self.command or self.stats)
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """Endpoints, as written, at which other machines can publish or give commands."""
+        bound = (self.pull, self.command, *(() if self.sub_connect else self.sub))
+        return tuple(text for text in bound if text and not parse_spec(text).is_local)
+
+
+def _check(key: str, text: str) -> ZmqSpec:
+    try:
+        return parse_spec(text)
+    except ValueError as error:
+        raise InvalidSetting(key, str(error)) from error
