@@ -1,12 +1,13 @@
-"""The one place where a publication is deduplicated and handed to the edge.
+"""The one place where a publication is deduplicated, put in order, and handed to the edge.
 
-Called by the publishers' door, synchronously: when `publish` returns, every session that is to have the items
-has them in its transport. Reordering by prev-id, storage and several edges come in here later.
+Called by the publishers' door, synchronously: when `publish` returns, every session that is to have the items has them
+in its transport. Storage comes in here later.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -14,7 +15,9 @@ from typing import Protocol
 from handlers.counters import Counters
 from handlers.protocol.items import Item
 from handlers.protocol.names import Channel, ItemId
-from handlers.timers import Clock
+from handlers.protocol.sequencer import Release, Sequencer
+from handlers.settings import HoldSettings
+from handlers.timers import NOWHERE, Clock, TimerWheel
 
 log = logging.getLogger("holdfast.broker")
 
@@ -22,38 +25,70 @@ log = logging.getLogger("holdfast.broker")
 class Outlet(Protocol):
     """Where items go: the edge of this process, or the links to those of others."""
 
+    @property
+    def counted(self) -> str:
+        """What the numbers count that `deliver_all` returns: receivers, or workers."""
+        ...
+
     def deliver_all(self, items: Sequence[Item]) -> Sequence[int]:
         """Give `items`, in their order, to whoever is on their channels; return how many there were for each."""
         ...
 
 
 class Broker:
-    """Takes items from the doors in one order and gives them to the edge in that order."""
+    """Takes items from the doors and gives them to the edge: in the order of their coming, or in that of their ids.
 
-    def __init__(self, *, edge: Outlet, clock: Clock, counters: Counters, id_cache_ttl: float) -> None:
+    To the timer wheel it is one more `Timed`: items wait for those that they follow.
+    """
+
+    def __init__(
+        self, *, edge: Outlet, clock: Clock, wheel: TimerWheel, counters: Counters, settings: HoldSettings
+    ) -> None:
+        self.deadline = math.inf
+        self.tick = NOWHERE
         self._edge = edge
         self._clock = clock
+        self._wheel = wheel
         self._counters = counters
-        self._recent = RecentIds(ttl=id_cache_ttl)
+        self._recent = RecentIds(ttl=settings.id_cache_ttl)
+        self._sequencer = Sequencer(
+            wait=settings.message_wait, limit=settings.message_wait_limit, channels=settings.last_id_limit
+        )
 
     def publish(self, items: Sequence[Item]) -> None:
-        """Deliver `items`; those whose id was already seen on their channel are dropped, counted and logged.
+        """Take `items`; those whose id was already seen on their channel are dropped, counted and logged.
 
-        What it raises says that none is delivered, or that it is not known which are: all may be published again.
+        All the others are delivered before it returns, but for those that come before the item that they follow
+        (`prev-id`): they wait for it, at most `message_wait` seconds (reference 3.11). What it raises says that it is
+        not known which are delivered: all may be published again.
         """
         now = self._clock.now()
         fresh = self._fresh(items, now)
-        receivers = self._edge.deliver_all(fresh)
+        self._deliver(self._in_order(fresh, now))
         self._counters.publications += len(fresh)
-        for item, count in zip(fresh, receivers, strict=True):
-            # Not before: where delivering failed, the publisher is told so, and must be able to try again.
+        # Not before: where delivering failed, the publisher is told so, and must be able to try again.
+        for item in fresh:
             if item.id is not None:
                 self._recent.remember(item.channel, item.id, now)
-            log.info("publish channel=%s receivers=%d", item.channel, count)
 
     def knows(self, item: Item) -> bool:
         """Say whether an item with this id was published on this channel before, and `publish` would drop it."""
         return item.id is not None and self._recent.knows(item.channel, item.id, self._clock.now())
+
+    def recover(self) -> None:
+        """Forget all last ids, so that whatever comes next is in order (the command `recover`)."""
+        self._sequencer.forget()
+
+    def expire(self, now: float) -> None:
+        """Deliver what has waited long enough for an item that did not come (`handlers.timers.Timed`)."""
+        released = self._sequencer.expire(now)
+        self._note_late(released)
+        try:
+            self._deliver(released.items)
+        except Exception:
+            # Nobody is left to be told: the publishers have their 200 already.
+            log.exception("%d items that had waited were not delivered", len(released.items))
+        self._wait()
 
     def _fresh(self, items: Sequence[Item], now: float) -> list[Item]:
         fresh: list[Item] = []
@@ -68,6 +103,37 @@ class Broker:
                 here.add(key)
             fresh.append(item)
         return fresh
+
+    def _in_order(self, items: list[Item], now: float) -> Sequence[Item]:
+        """Return what of `items`, and of those that waited for them, can be delivered now."""
+        ready: list[Item] = []
+        for item in items:
+            released = self._sequencer.take(item, now)
+            self._note_late(released)
+            ready += released.items
+            if not released.items:
+                self._counters.publications_early += 1
+                log.info("publish channel=%s id=%s waits for id=%s", item.channel, item.id, item.prev_id)
+        if self._sequencer.waiting:
+            self._wait()
+        return ready
+
+    def _note_late(self, released: Release) -> None:
+        if released.late:
+            self._counters.publications_late += released.late
+            channel = released.items[0].channel
+            log.warning(
+                "publish channel=%s: %d items delivered without the one that they follow", channel, released.late
+            )
+
+    def _deliver(self, items: Sequence[Item]) -> None:
+        receivers = self._edge.deliver_all(items)
+        for item, count in zip(items, receivers, strict=True):
+            log.info("publish channel=%s %s=%d", item.channel, self._edge.counted, count)
+
+    def _wait(self) -> None:
+        self.deadline = self._sequencer.next_due
+        self._wheel.watch(self)
 
 
 class RecentIds:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar, assert_never
 
-from handlers.protocol.filters import needs_look
 from handlers.protocol.subscribing import Subscription
 from handlers.response import ResponseSession
 from handlers.session import Session
@@ -30,7 +29,7 @@ class Row(Generic[S]):
 
     @property
     def is_selective(self) -> bool:
-        """Whether somebody's filters have to be asked about each item."""
+        """Whether each item has to be looked at for somebody here."""
         return self._selective > 0
 
     def add(self, session: S, subscription: Subscription) -> None:
@@ -38,16 +37,16 @@ class Row(Generic[S]):
         before = self.members.get(session)
         if before is None:
             self._walk = None
-        elif needs_look(before.filters):
+        elif before.is_selective:
             self._selective -= 1
-        self._selective += needs_look(subscription.filters)
+        self._selective += subscription.is_selective
         self.members[session] = subscription
 
     def discard(self, session: S) -> None:
         """Take `session` out of the row if it is there."""
         before = self.members.pop(session, None)
         if before is not None:
-            self._selective -= needs_look(before.filters)
+            self._selective -= before.is_selective
             self._walk = None
 
     def walk(self) -> tuple[S, ...]:
@@ -60,9 +59,11 @@ class Row(Generic[S]):
 class ChannelRows:
     """One channel's sessions. `chunked` and `raw` are streams, `messages` and `deflated` WebSockets."""
 
-    __slots__ = ("chunked", "deflated", "messages", "raw", "responses")
+    __slots__ = ("chunked", "deflated", "messages", "published", "raw", "responses")
 
     def __init__(self) -> None:
+        self.published = 0
+        """Items that came on the channel since somebody is on it."""
         self.chunked: Row[StreamSession] = Row()
         self.raw: Row[StreamSession] = Row()
         self.responses: Row[ResponseSession] = Row()
@@ -71,7 +72,7 @@ class ChannelRows:
 
     @property
     def is_selective(self) -> bool:
-        """Whether the filters of somebody who takes many items have to be asked about each."""
+        """Whether each item has to be looked at for somebody who takes many."""
         return any(row.is_selective for row in (self.chunked, self.raw, self.messages, self.deflated))
 
     def is_empty(self) -> bool:

@@ -6,6 +6,7 @@ docstring under each is the help text there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -50,10 +51,20 @@ class Counters:
     """Items accepted for delivery."""
     publications_duplicate: int = 0
     """Items dropped because their id was seen on the channel before."""
+    publications_early: int = 0
+    """Items that waited for the one that they follow (`prev-id`)."""
+    publications_late: int = 0
+    """Items delivered without the one that they follow: it did not come within `hold.message_wait`."""
     publishes_refused: int = 0
     """Requests to the publish port answered with an error."""
     deliveries: int = 0
     """Items written to held connections."""
+    gaps: int = 0
+    """Items not delivered to a session because they do not follow what it has had; its backend is asked instead."""
+    items_contained: int = 0
+    """Items not delivered to a session because its backend had already told of them."""
+    recoveries: int = 0
+    """Times that a held connection's backend was asked for what it had missed."""
     patches_failed: int = 0
     """Published `body-patch`es that did not fit the held body, which was then sent as it was."""
     deliveries_filtered: int = 0
@@ -70,6 +81,16 @@ class Counters:
     """Held connections ended because the process was told to stop."""
     retries: int = 0
     """Long polls whose request was sent to the backend again."""
+    link_requests: int = 0
+    """Requests for next links of streams (`Grip-Link: rel=next`); streams that ask for the same share one."""
+    link_retries: int = 0
+    """Requests for next links that failed, and are to be sent again."""
+    link_failures: int = 0
+    """Streams ended because their next link could not be had, or its answer could not be used."""
+    gone_notices: int = 0
+    """Backends told that a hold has ended (`Grip-Link: rel=gone`)."""
+    gone_notices_lost: int = 0
+    """Ends of holds that the backend could not be told of."""
     connections_refused: int = 0
     """Clients cut as they came, because as many are connected as open files allow."""
     clients_vanished: int = 0
@@ -118,3 +139,32 @@ class Counters:
     """Subscribers' connections ended because of `mercure.write_timeout` or the end of their token."""
     mercure_unbridged: int = 0
     """Items of channels that could not become updates of the topic of that name: not text, or a name no topic has."""
+    workers_alive: int = 0
+    """Worker processes that serve clients now; 0 where one process does everything."""
+    worker_restarts: int = 0
+    """Worker processes that ended without being told to, and were replaced."""
+    publications_over_backlog: int = 0
+    """Publications refused with 503 because a worker was more than `proxy.worker_backlog` behind."""
+    zeromq_items: int = 0
+    """Items received by ZeroMQ, duplicates among them."""
+    zeromq_refused: int = 0
+    """ZeroMQ messages skipped because they are no item, or no command, or are too long."""
+    zeromq_failed: int = 0
+    """Items received by ZeroMQ and lost, because they could not be delivered or stored."""
+    zeromq_commands: int = 0
+    """Commands received on the ZeroMQ command socket."""
+
+
+GAUGES = frozenset(
+    ("sessions_stream", "sessions_response", "sessions_websocket", "mercure_subscribers", "workers_alive")
+)
+"""Fields that go down too: they say how many there are now, and nobody is left of those of a process that has ended."""
+
+
+def sum_up(each: Iterable[Mapping[str, int]]) -> Counters:
+    """Return counters that hold the sums of what these processes have counted, by the names of the fields."""
+    total = Counters()
+    for values in each:
+        for name, value in values.items():
+            setattr(total, name, getattr(total, name) + value)
+    return total

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from handlers.protocol.subscribing import LastSeen
 from handlers.protocol.ws_frames import Frame
 
 
@@ -23,12 +24,38 @@ class Door(Protocol):
         """Serve HTTP on `transport` again, beginning with the bytes that came while it was held."""
         ...
 
-    def retry(self, transport: asyncio.Transport, kept: bytes, request: bytes, *, is_behind: bool) -> None:
-        """Send `request`, the bytes given at hold time, to the backend again for this client."""
+    def retry(
+        self, transport: asyncio.Transport, kept: bytes, request: bytes, *, last_seen: LastSeen, is_behind: bool
+    ) -> None:
+        """Send `request`, the bytes given at hold time, to the backend again for this client, and what it has seen."""
         ...
 
     def gone(self, transport: asyncio.Transport) -> None:
         """Take note that a held client's connection is closed."""
+        ...
+
+
+class GoneLink(Protocol):
+    """Whoever wants to know that a hold has ended (`Grip-Link: rel=gone`). It is handed in with the session."""
+
+    def ended(self) -> None:
+        """The client is gone, or has had all that it is to have. Called once."""
+        ...
+
+
+class StreamLink(GoneLink, Protocol):
+    """The way of one held stream to its backend (`Grip-Link: rel=next`), beside the request that it came by.
+
+    It is handed in with the session (`handlers.linked_stream`), and calls `begin_part`, `append`, and then one of
+    `hold_again`, `go_on` and `finish` on that. With `ended` it stops.
+    """
+
+    def fetch(self, last_seen: LastSeen) -> None:
+        """Ask the backend for what comes behind that. Not again before the session has been told of the end of it."""
+        ...
+
+    def caught_up(self) -> None:
+        """The client, which was behind, has taken what it was sent."""
         ...
 
 

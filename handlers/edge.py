@@ -7,13 +7,16 @@ session may leave (or be cut, or be given back and held again) in the middle of 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from handlers.channel_rows import ChannelRows, Held, Row, S, row_of
 from handlers.counters import Counters
+from handlers.linked_stream import LinkedStreamSession
 from handlers.open_ended import write_all
 from handlers.protocol.filters import FilterError, apply_content, passes
 from handlers.protocol.format_json import may_be_sent
@@ -21,13 +24,16 @@ from handlers.protocol.http1 import encode_chunk
 from handlers.protocol.item_run import split_runs
 from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
 from handlers.protocol.names import Channel
-from handlers.protocol.subscribing import Subscription
+from handlers.protocol.sifting import sift
+from handlers.protocol.subscribing import Subscription, Suspended
 from handlers.protocol.ws_deflate import deflate_frame
 from handlers.protocol.ws_frames import CloseReason, Opcode, encode_frame
+from handlers.reliability import Reliability
 from handlers.response import Encoded, ResponseSession
 from handlers.session import Session, guarded
+from handlers.settings import HoldSettings
 from handlers.stream import StreamSession
-from handlers.timers import Clock
+from handlers.timers import Clock, TimerWheel
 from handlers.websocket import WebSocketSession
 
 log = logging.getLogger("holdfast.edge")
@@ -46,9 +52,15 @@ Changed = tuple[S, bytes]
 class Edge:
     """Subscribes sessions and delivers items to them."""
 
-    def __init__(self, *, clock: Clock, counters: Counters) -> None:
+    counted = "receivers"
+    """What `deliver_all` counts, for the log."""
+
+    def __init__(self, *, clock: Clock, wheel: TimerWheel, counters: Counters, settings: HoldSettings) -> None:
         self._clock = clock
         self._counters = counters
+        self._reliability = Reliability(
+            on_channel=self._held_on, clock=clock, wheel=wheel, counters=counters, settings=settings
+        )
         self._channels: dict[Channel, ChannelRows] = {}
         self._sessions: set[Session] = set()
 
@@ -77,22 +89,77 @@ class Edge:
         session.subscriptions = tuple(each for each in session.subscriptions if each.channel != channel)
         self._take_off(session, channel)
 
+    def resubscribe(self, session: StreamSession, subscriptions: tuple[Subscription, ...]) -> None:
+        """Put a session on these channels and take it off all others (`handlers.linked_stream.Room`)."""
+        wanted = {each.channel for each in subscriptions}
+        for before in session.subscriptions:
+            if before.channel not in wanted:
+                self._take_off(session, before.channel)
+        session.subscriptions = subscriptions
+        if session in self._sessions:
+            for subscription in subscriptions:
+                self._put(session, subscription)
+
+    def published(self, subscriptions: Sequence[Subscription]) -> tuple[int, ...]:
+        """Return for each channel a number that changes with every publication (`handlers.linked_stream.Room`)."""
+        rows = (self._channels.get(each.channel) for each in subscriptions)
+        return tuple([-1 if each is None else each.published for each in rows])
+
+    def replay(self, session: LinkedStreamSession, items: Sequence[Item]) -> None:
+        """Deliver to a session what was published while its backend was asked, and is not in the answer."""
+        sifted = sift(items, session.subscriptions)
+        self._counters.items_contained += sifted.contained
+        for item in sifted.news:
+            alone = ChannelRows()
+            for place in session.subscriptions:
+                if place.channel == item.channel and session in self._sessions:
+                    row_of(alone, session).add(session, place)
+            if item.http_stream is not None:
+                self._deliver_stream(item, alone, None, item.http_stream)
+        if session in self._sessions:
+            for item in sifted.unsure:
+                self._reliability.gap(session, item)
+
     def leave(self, session: Session) -> None:
         """Take `session` off all its channels; harmless when it is on none."""
         if session not in self._sessions:
             return
         assert isinstance(session, Held), "nothing else can join"
         self._sessions.discard(session)
+        self._reliability.recovery.forget(session)
         self._count(session, -1)
         for subscription in session.subscriptions:
             self._take_off(session, subscription.channel)
 
+    def catch_up(self, session: Session) -> None:
+        """Update a session that has just been attached, if something came on its channels since its backend answered.
+
+        Of streams and long polls whose backend says what it has seen last (reference 3.6).
+        """
+        missed = [each for each in session.subscriptions if self._reliability.has_missed(each)]
+        if missed and session in self._sessions:
+            self._counters.recoveries += 1
+            guarded(session, session.update)
+
+    def recover(self) -> None:
+        """Have every stream and long poll ask its backend again, some at a time (the command `recover`)."""
+        self._reliability.recover([session for session in self._sessions if session.can_update])
+
     def deliver_all(self, items: Sequence[Item]) -> list[int]:
         """Give `items`, in their order, to whoever is on their channels; return how many there were for each."""
         receivers: list[int] = []
+        for item in items:
+            self._reliability.note(item)
         for run in split_runs(items):
             receivers += self._deliver_run(run) if len(run) > 1 else (self.deliver(run[0]),)
         return receivers
+
+    def deliver_once(self, items: Sequence[Item]) -> int:
+        """Give each session the first of `items` that reaches it; return how many there were."""
+        if len(items) == 1:
+            return self.deliver(items[0])
+        told: set[Session] = set()
+        return sum([self.deliver(item, told) for item in items])
 
     def deliver(self, item: Item, told: set[Session] | None = None) -> int:
         """Give `item` to every session on its channel, each in its own format; return how many there were.
@@ -102,6 +169,7 @@ class Edge:
         rows = self._channels.get(item.channel)
         if rows is None:
             return 0
+        rows.published += 1
         receivers = 0
         if item.http_stream is not None:
             receivers += self._deliver_stream(item, rows, told, item.http_stream)
@@ -118,6 +186,7 @@ class Edge:
             return [0] * len(run)
         if rows.is_selective:
             return [self.deliver(item) for item in run]
+        rows.published += len(run)
         now = self._clock.now()
         contents = [item.http_stream.content for item in run if item.http_stream and item.http_stream.content]
         messages = [item.ws_message for item in run if item.ws_message]
@@ -157,6 +226,9 @@ class Edge:
         elif published.action is Action.CLOSE:
             for session in chunked + raw:
                 guarded(session, session.finish)
+        elif published.action is Action.HINT:
+            for session in chunked + raw:
+                guarded(session, session.update)  # those without a next link go on as they are
         return receivers
 
     def _deliver_response(self, item: Item, rows: ChannelRows, told: Told, published: HttpResponseFormat) -> int:
@@ -218,6 +290,9 @@ class Edge:
                 continue  # it has ended since the walk began
             if told is not None and session in told:
                 continue
+            is_ordered = subscription.prev_id is not None or type(subscription) is Suspended
+            if is_ordered and not self._is_due(session, subscription, item, told):
+                continue
             if wanted is not None and subscription.content_filters != wanted:
                 self._counters.deliveries_filtered += 1
                 guarded(session, mismatch, session, subscription, wanted)
@@ -231,6 +306,33 @@ class Edge:
         if told is not None:
             told.update(receivers, (session for session, _ in changed))
         return tuple(receivers), changed
+
+    def _is_due(self, session: Session, subscription: Subscription, item: Item, told: Told) -> bool:
+        """Say whether `item` is the next one for a session that has to have them in order; note it, or the gap."""
+        assert isinstance(session, Held), "nothing else is in a row"
+        if type(subscription) is Suspended:
+            assert isinstance(session, LinkedStreamSession), "no other is ever suspended"
+            if told is not None:
+                told.add(session)
+            guarded(session, session.keep, item)
+            return False
+        if item.prev_id == subscription.prev_id:
+            # An item without an id ends the checking (reference 3.9, step 2).
+            self.subscribe(session, dataclasses.replace(subscription, prev_id=item.id))
+            return True
+        if item.id == subscription.prev_id:
+            self._counters.items_contained += 1  # the very one that the backend says it has told of
+        else:
+            self._reliability.gap(session, item)
+        return False
+
+    def _held_on(self, channel: Channel) -> list[Session]:
+        """Return who on a channel can ask its backend again."""
+        rows = self._channels.get(channel)
+        if rows is None:
+            return []
+        streams = [each for each in (*rows.chunked.walk(), *rows.raw.walk()) if each.can_update]
+        return [*rows.responses.walk(), *streams]
 
     def _change(self, session: S, subscription: Subscription, content: bytes, changed: list[Changed[S]]) -> None:
         try:
@@ -253,6 +355,7 @@ class Edge:
         rows = self._channels.get(subscription.channel)
         if rows is None:
             rows = self._channels[subscription.channel] = ChannelRows()
+            self._reliability.came(subscription.channel)
         row_of(rows, session).add(session, subscription)
 
     def _take_off(self, session: Held, channel: Channel) -> None:
@@ -262,6 +365,8 @@ class Edge:
         row_of(rows, session).discard(session)
         if rows.is_empty():
             del self._channels[channel]
+            if isinstance(session, ResponseSession):
+                self._reliability.emptied(channel)
 
     def _count(self, session: Held, step: int) -> None:
         match session:

@@ -65,6 +65,21 @@ class HistoryTrimmed(StorageError):
     """What a reader was to read next has been trimmed meanwhile: it must not be given a gap."""
 
 
+class Busy(Exception):
+    """A publication is refused for now: somebody is too far behind to be given more. Nothing of it was delivered.
+
+    `retry_after` says in how many seconds to come again.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        """Return what the log says."""
+        return f"a worker is too far behind; to be tried again in {self.retry_after} seconds"
+
+
 class InvalidSetting(ValueError):
     """A setting has a value that its type allows and that nothing can obey. `key` is its name within its section."""
 

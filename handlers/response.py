@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from handlers.door import GoneLink
 from handlers.protocol.answers import Answer, AnswerForm, encode_answer, merge_headers
 from handlers.protocol.body_patch import BodyPatchError, patch_body
 from handlers.protocol.http1 import Headers, standard_reason
@@ -23,7 +24,7 @@ share one encoding."""
 class ResponseSession(Session):
     """One long poll. `answer` is the backend's, for when the time is up; `request` the client's bytes, for a retry."""
 
-    __slots__ = ("_form", "_request", "_timeout_answer")
+    __slots__ = ("_form", "_link", "_request", "_timeout_answer")
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class ResponseSession(Session):
         answer: Answer,
         timeout: float,
         request: bytes,
+        link: GoneLink | None = None,
         meta: Mapping[str, str] = NO_META,
         prefix: str = "",
     ) -> None:
@@ -51,12 +53,20 @@ class ResponseSession(Session):
         self._form = form
         self._timeout_answer = answer
         self._request = request
+        self._link = link
         self.deadline = site.clock.now() + timeout
 
     def attach(self, kept: bytes, *, is_behind: bool) -> None:
         """Take over the transport and start waiting."""
         super().attach(kept, is_behind=is_behind)
         self.site.wheel.watch(self)
+
+    def leave(self) -> None:
+        """Come off every channel and out of the timer wheel, and tell whoever wants to know that the hold has ended."""
+        super().leave()
+        link, self._link = self._link, None
+        if link is not None:
+            link.ended()
 
     def publish(self, published: HttpResponseFormat, encoded: Encoded) -> None:
         """Answer with a publication."""
@@ -67,12 +77,26 @@ class ResponseSession(Session):
             data = encoded[key] = encode_answer(self._published_answer(published), self._form)
         self._answer(data)
 
+    @property
+    def can_update(self) -> bool:
+        """Whether the request can be sent again: always."""
+        return True
+
     def hint(self) -> None:
         """Ask the backend again, with the request as the client sent it."""
+        self.update()
+
+    def update(self) -> None:
+        """Ask the backend again, with what it said was seen last (reference 3.8)."""
+        if self.transport.is_closing():
+            self.leave()
+            return
+        self._link = None  # the hold has not ended: its backend is about to say how it goes on
         self.leave()
-        if not self.transport.is_closing():
-            self.site.counters.retries += 1
-            self.site.door.retry(self.transport, self._kept, self._request, is_behind=self.is_behind)
+        self.site.counters.retries += 1
+        self.site.door.retry(
+            self.transport, self._kept, self._request, last_seen=self.last_seen(), is_behind=self.is_behind
+        )
 
     def on_deadline(self, now: float) -> None:
         """The time is up: answer with what the backend gave for this case."""

@@ -18,7 +18,7 @@ from typing import Final, ParamSpec, Protocol
 
 from handlers.counters import Counters
 from handlers.door import Door
-from handlers.protocol.subscribing import Subscription
+from handlers.protocol.subscribing import LastSeen, Subscription, last_seen
 from handlers.settings import HoldSettings
 from handlers.timers import NOWHERE, Clock, TimerWheel
 
@@ -121,6 +121,10 @@ class Session(asyncio.Protocol, abc.ABC):
         channel = self.prefix + name
         return any(subscription.channel == channel for subscription in self.subscriptions)
 
+    def last_seen(self) -> LastSeen:
+        """Return what a backend is told when it is asked for what came since."""
+        return last_seen(self.subscriptions, prefix=self.prefix)
+
     def leave(self) -> None:
         """Come off every channel and out of the timer wheel."""
         self.deadline = math.inf
@@ -134,6 +138,14 @@ class Session(asyncio.Protocol, abc.ABC):
     @abc.abstractmethod
     def on_deadline(self, now: float) -> None:
         """Do what is due, and go on with a new deadline or end the session."""
+
+    @property
+    def can_update(self) -> bool:
+        """Whether there is a way to ask the backend for what the session has missed."""
+        return False
+
+    def update(self) -> None:
+        """Ask the backend for what this session has missed; those that have no way to ask go on as they are."""
 
     @abc.abstractmethod
     def drain(self) -> None:

@@ -45,6 +45,23 @@ class HoldSettings:
     """Seconds for which a published item's (channel, id) is remembered, so that a publisher's retry is not delivered
     twice. 0 remembers nothing. 60 is what Pushpin ships."""
 
+    message_wait: Seconds = 5.0
+    """Seconds for which an item whose `prev-id` is not its channel's last id waits for the one that it follows; then it
+    is delivered all the same. 0 keeps no item waiting. 5 is what Pushpin ships."""
+
+    message_wait_limit: Annotated[int, Meta(ge=1)] = 100
+    """Items that may wait on one channel; one more, and all of them are delivered in the order of their coming. Pushpin
+    drops those beyond 100."""
+
+    last_id_limit: Annotated[int, Meta(ge=1)] = 100_000
+    """Channels whose last id is remembered, some 200 bytes each, several times over; those without news for the longest
+    are forgotten first. A forgotten channel counts as one that was never published to. Pushpin remembers 1,000,000."""
+
+    update_on_first_subscription: bool = True
+    """One second after a channel got its first subscriber, send the long polls on it to their backend once more, and
+    fetch the links of its streams: what was published between the backend's answer and the hold reached nobody. Pushpin
+    does so too, and since 1.41 it can be turned off there."""
+
     idle_timeout: Seconds = 1800.0
     """Seconds without a byte sent after which a held stream is closed, and without one either way a WebSocket; a long
     poll ends by its own timeout. 0 never closes. 1800 is Pushpin's fixed limit."""

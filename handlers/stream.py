@@ -45,7 +45,7 @@ class StreamSession(OpenEndedSession):
             subscriptions=subscriptions,
             reusable=reusable,
             label=label,
-            keep_alive=replace(keep_alive, data=self.frame(keep_alive.data)) if keep_alive else None,
+            keep_alive=self.framed(keep_alive),
             meta=meta,
             prefix=prefix,
         )
@@ -61,6 +61,10 @@ class StreamSession(OpenEndedSession):
     def frame(self, data: bytes) -> bytes:
         """Encode `data` as this client's HTTP version wants it."""
         return encode_chunk(data) if self.chunked else data
+
+    def framed(self, keep_alive: KeepAlive | None) -> KeepAlive | None:
+        """Return a backend's keep-alive with its bytes as this client's HTTP version wants them."""
+        return replace(keep_alive, data=self.frame(keep_alive.data)) if keep_alive else None
 
     def finish(self, last: bytes = b"") -> None:
         """End the body cleanly, after `last`; the connection may then serve its next request. Once is enough."""

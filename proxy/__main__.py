@@ -85,7 +85,11 @@ def _run_proxy(settings: Settings) -> int:
     from proxy.app import run
 
     configure(settings.log, sys.stderr)
-    return run(settings)
+    if settings.proxy.workers == 1:
+        return run(settings)
+    from proxy.workers.parent import Parent  # with ZeroMQ, which one process does not need
+
+    return run(settings, Parent)
 
 
 def _publish_problems(settings: Settings) -> tuple[str, ...]:
@@ -111,6 +115,7 @@ def _load(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
         ("--listen", "proxy.listen", args.listen),
         ("--publish", "publish.listen", args.publish),
         ("--routes", "proxy.routes", args.routes),
+        ("--workers", "proxy.workers", args.workers),
         ("--log-level", "log.level", args.log_level),
         ("--log-format", "log.format", args.log_format),
     )
@@ -168,6 +173,7 @@ def _add_settings_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a route, written as in the routes file, which is then not read; may be repeated",
     )
+    parser.add_argument("--workers", metavar="N", help="processes that serve clients (proxy.workers)")
     parser.add_argument("--log-level", metavar="LEVEL", help="error, warn, info or debug (log.level)")
     parser.add_argument("--log-format", metavar="FORMAT", help="text or json (log.format)")
     parser.add_argument(

@@ -22,6 +22,7 @@ from proxy.log import LogSettings
 from proxy.migration.mercure_environment import mercure_assignments
 from proxy.settings import ProxySettings
 from publish_api.settings import PublishSettings
+from publish_api.zeromq.settings import ZeroMQSettings
 
 __all__ = ["DEFAULT_FILES", "SECTIONS", "Assignment", "Settings", "load_settings", "parse_assignment"]
 
@@ -44,6 +45,7 @@ class Settings:
     """Section `[mercure]`, with what a playground implies."""
 
     publish: PublishSettings = field(default_factory=PublishSettings)
+    zeromq: ZeroMQSettings = field(default_factory=ZeroMQSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
     route_lines: tuple[str, ...] = ()
@@ -96,6 +98,7 @@ def load_settings(
         websocket=_build("websocket", WebSocketSettings, values, origins),
         hub=hub,
         publish=_build("publish", PublishSettings, values, origins),
+        zeromq=_build("zeromq", ZeroMQSettings, values, origins),
         log=_build("log", LogSettings, values, origins),
         route_lines=route_lines,
         needs_routes=not hub.is_enabled or "proxy.routes" in origins,
@@ -119,6 +122,7 @@ SECTIONS: Mapping[str, type] = {
     "websocket": WebSocketSettings,
     "mercure": HubSettings,
     "publish": PublishSettings,
+    "zeromq": ZeroMQSettings,
     "log": LogSettings,
 }
 """The settings of each section of the file."""

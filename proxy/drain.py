@@ -14,7 +14,7 @@ from handlers.counters import Counters
 from handlers.deadline import Deadline
 from handlers.session import Session, guarded
 from handlers.timers import Clock
-from proxy.connection import ClientServer
+from proxy.client_server import ClientServer
 from proxy.errands import Errands
 
 log = logging.getLogger("holdfast.drain")

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from handlers.broker import Broker
 from handlers.counters import Counters
-from handlers.edge import Edge
 from handlers.hub.hub import Hub, new_event_id
 from handlers.protocol.items import (
     Action,
@@ -34,7 +34,6 @@ from handlers.protocol.mercure.target import is_target
 from handlers.protocol.mercure.text import is_plain_text
 from handlers.protocol.mercure.update import StoredUpdate, Update
 from handlers.protocol.names import Channel, EventId, ItemId, Topic
-from handlers.session import Session
 
 log = logging.getLogger("holdfast.hub")
 
@@ -56,6 +55,14 @@ class Waiting:
     """Publications ahead of it that have begun to store an item of its own, whose fate it shares."""
 
 
+class Outlet(Protocol):
+    """Where the sessions on channels are: the edge of this process, or the links to those of others."""
+
+    def deliver_once(self, items: Sequence[Item]) -> object:
+        """Give each session the first of `items` that reaches it."""
+        ...
+
+
 class Bridge:
     """Carries updates over to channels, and items to topics. `follow` and `publish` are its two directions."""
 
@@ -63,7 +70,7 @@ class Bridge:
         self,
         *,
         hub: Hub,
-        edge: Edge,
+        edge: Outlet,
         broker: Broker,
         counters: Counters,
         hub_path: str,
@@ -91,10 +98,9 @@ class Bridge:
             return
         if update.private and not self._shows_private:
             return
-        told: set[Session] = set()
-        for topic in update.topics:
-            if not is_target(topic):
-                self._edge.deliver(item_of(update, Channel(topic)), told)
+        items = [item_of(update, Channel(topic)) for topic in update.topics if not is_target(topic)]
+        if items:
+            self._edge.deliver_once(items)
 
     def publish(self, items: Sequence[Item]) -> asyncio.Future[None] | None:
         """Store what `items` say on topics, then deliver them on channels (`publish_api.http.PublishSink`).

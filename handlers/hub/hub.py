@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from handlers.counters import Counters
 from handlers.engines.engine import Engine
 from handlers.hub.audience import Audience
+from handlers.hub.event_id import RandomIds
 from handlers.protocol.mercure.headers import EARLIEST
 from handlers.protocol.mercure.update import ActiveSubscription, StoredUpdate, Update
+from handlers.protocol.mercure.update_run import split_runs
 from handlers.protocol.names import EventId
 from handlers.timers import Clock
 
@@ -25,13 +26,19 @@ log = logging.getLogger("holdfast.hub")
 UNHEALTHY_SECONDS = 10.0
 """How long after a failure the hub says that it cannot store. Whoever keeps publishers away for it ends that, too."""
 
+_random_ids = RandomIds()
+
 Follower = Callable[[Update], object]
+Relay = Callable[[Sequence[StoredUpdate]], int]
 
 
 class Hub:
     """Takes updates in one order and gives them to the audience in that order. `open` once, `close` once."""
 
-    def __init__(self, *, engine: Engine, audience: Audience, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self, *, engine: Engine, audience: Audience, clock: Clock, counters: Counters, is_origin: bool = True
+    ) -> None:
+        """`is_origin`: updates get their place here, not in another process that counts and logs them already."""
         self.engine = engine
         self.audience = audience
         self.last_seq = 0
@@ -41,6 +48,11 @@ class Hub:
         self._failed_at: float | None = None
         self.follower: Follower | None = None
         """Whoever else is told of each update when it is delivered (the bridge); must not raise."""
+        self.relay: Relay | None = None
+        """Whoever takes updates to the audiences of other processes, and says to how many; must not raise."""
+        self.check_room: Callable[[int], None] = lambda updates: None
+        """Raises Busy when nobody may publish so many updates now. Publishers' doors ask, once for a publication."""
+        self._is_origin = is_origin
         self._clock = clock
         self._counters = counters
 
@@ -85,23 +97,32 @@ class Hub:
             self._failed_at = None
             if self.on_stored is not None:
                 self.on_stored()
-        for stored in batch:
+        if self.relay is not None:
+            relayed = self.relay(batch)
+            self.last_seq, self.last_id = batch[-1].seq, batch[-1].update.id
+            self._note_delivery(batch, "workers", relayed)
+            return
+        for run in split_runs(batch):
+            # Who is answered with a run, and comes back behind it, has had all of it.
+            self.last_seq, self.last_id = run[-1].seq, run[-1].update.id
+            self._note_delivery(run, "receivers", self.audience.deliver(*(stored.update for stored in run)))
+
+    def _note_delivery(self, run: Sequence[StoredUpdate], counted: str, count: int) -> None:
+        for stored in run:
             update = stored.update
-            self.last_seq, self.last_id = stored.seq, update.id
-            receivers = self.audience.deliver(update)
             if update.presence is None:
-                self._counters.mercure_updates += 1
+                self._counters.mercure_updates += self._is_origin
                 if self.follower is not None:
                     self.follower(update)
             # Whoever may subscribe makes updates on subscriptions, and must not fill the log with them.
-            level = logging.INFO if update.presence is None else logging.DEBUG
-            log.log(level, "update id=%.200s topic=%.200s receivers=%d", update.id, update.topics[0], receivers)
+            level = logging.INFO if update.presence is None and self._is_origin else logging.DEBUG
+            log.log(level, "update id=%.200s topic=%.200s %s=%d", update.id, update.topics[0], counted, count)
 
     def _note_failure(self, future: asyncio.Future[StoredUpdate]) -> None:
         # Looking at the exception also tells asyncio that it was seen: nobody waits for an update on a subscription.
         if not future.cancelled() and future.exception() is not None:
             self._failed_at = self._clock.now()
-            self._counters.mercure_storage_failures += 1
+            self._counters.mercure_storage_failures += self._is_origin
 
 
 def place_of(seq: int) -> EventId:
@@ -111,9 +132,9 @@ def place_of(seq: int) -> EventId:
 
 def new_event_id() -> EventId:
     """Return a fresh id. Random, as the draft recommends: one in time's order tells of order and time."""
-    return EventId(uuid.uuid4().urn)
+    return EventId(f"urn:uuid:{_random_ids.take()}")
 
 
 def bare_event_id() -> EventId:
     """Return a fresh id as hubs of 2019 made them."""
-    return EventId(str(uuid.uuid4()))
+    return EventId(_random_ids.take())

@@ -199,7 +199,8 @@ class HubSettings:
     """Distinct patterns that a topic may have to be tried on in one place: those without a literal beginning, as
     `*://*/x`, which are tried on every topic and of which each subscriber may bring a tenth; and those with the same
     beginning up to a slash, as `https://example.com/books/:id`. Further ones are refused: this bounds what a
-    publication can cost. 0 allows no patterns at all."""
+    publication can cost. So is, with 503, an update of more than a hundred topics that would be tried on patterns more
+    than a hundred times as often. 0 allows no patterns at all."""
 
     matcher_cache: Count = 100_000
     """Outcomes of matching a token's pattern with a topic that are remembered, and a tenth as many compiled patterns of

@@ -6,13 +6,19 @@ Live updates go by `audience`, which finds the subscribers of an update; here it
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
+from handlers.engines.engine import Wanted
 from handlers.hub.subscriber import Subscriber
-from handlers.protocol.mercure.matcher import Matcher
+from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.matching import Matching
+from handlers.protocol.mercure.selector import literal_prefix
 from handlers.protocol.mercure.subscription import encode_presence
 from handlers.protocol.mercure.update import Update
 from handlers.protocol.names import Topic
+
+MOST_WANTED: Final = 32
+"""Topics and beginnings that the history is asked to look for: each is looked for in every update."""
 
 
 class Sieve:
@@ -29,6 +35,24 @@ class Sieve:
 
     def _reaches_presence(self, matcher: Matcher) -> bool:
         return matcher.is_wildcard or matcher.is_pattern or matcher.value.startswith(self._hub_path)
+
+    def wanted(self, subscriber: Subscriber) -> Wanted | None:
+        """Return what the topics of updates for this subscriber are or begin with; None where they may be any.
+
+        A URL pattern may be met by topics that are written in another way than itself.
+        """
+        topics: list[str] = []
+        beginnings: list[str] = []
+        for matcher in subscriber.matchers:
+            beginning = literal_prefix(matcher.value) if matcher.kind is MatcherKind.SELECTOR else ""
+            if matcher.is_wildcard or (matcher.is_pattern and not beginning):
+                return None
+            (beginnings if matcher.is_pattern else topics).append(beginning if matcher.is_pattern else matcher.value)
+        return (
+            Wanted(topics=tuple(topics), beginnings=tuple(beginnings))
+            if 0 < len(topics) + len(beginnings) <= MOST_WANTED
+            else None
+        )
 
     def select(self, subscriber: Subscriber, update: Update) -> Update | None:
         """Return the update as the subscriber gets it, or None."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from handlers.protocol.filters import needs_look
 from handlers.protocol.instruct import ChannelHold
-from handlers.protocol.names import Channel
+from handlers.protocol.names import Channel, ItemId
+
+LastSeen = tuple[tuple[str, ItemId], ...]
+"""Channels by the backend's names for them, each with the id of the last item that a session has had there."""
 
 CONTENT_FILTERS = frozenset(("build-id", "var-subst", "http-modify"))
 """Filters that change content. An item's `content-filters` must equal a subscription's list of these."""
@@ -14,15 +18,38 @@ CONTENT_FILTERS = frozenset(("build-id", "var-subst", "http-modify"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A session's place on a channel, and the names of the filters that its items pass through, in order."""
+    """A session's place on a channel, and the names of the filters that its items pass through, in order.
+
+    With `prev_id`, the id of the item it has had last, items must follow that one (reference 3.6).
+    """
 
     channel: Channel
     filters: tuple[str, ...] = ()
+    prev_id: ItemId | None = None
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether each item has to be looked at before it is delivered."""
+        return self.prev_id is not None or needs_look(self.filters)
 
     @property
     def content_filters(self) -> tuple[str, ...]:
         """Those of the filters that change content."""
         return tuple(name for name in self.filters if name in CONTENT_FILTERS)
+
+
+class Suspended(Subscription):
+    """A place on a channel whose items are kept in the session until the backend has told what came before them.
+
+    A kind of its own and no field, so that those who are never suspended do not pay for it.
+    """
+
+    __slots__ = ()
+
+    @property
+    def is_selective(self) -> bool:
+        """Each item has to be looked at: it is kept."""
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +75,24 @@ def subscribing(
         if name not in named and len(named) >= limit:
             refused[name] = None
             continue
-        named[name] = Subscription(channel=name, filters=channel.filters)
+        named[name] = Subscription(channel=name, filters=channel.filters, prev_id=channel.prev_id)
     for name in implicit:
         named.setdefault(name, Subscription(channel=name))
     return Subscribing(subscriptions=tuple(named.values()), refused=tuple(refused))
+
+
+def suspended(subscription: Subscription) -> Subscription:
+    """Return the same place, with its items kept for later."""
+    return Suspended(channel=subscription.channel, filters=subscription.filters, prev_id=subscription.prev_id)
+
+
+def resumed(subscription: Subscription) -> Subscription:
+    """Return the same place, with its items delivered as they come."""
+    return Subscription(channel=subscription.channel, filters=subscription.filters, prev_id=subscription.prev_id)
+
+
+def last_seen(subscriptions: Iterable[Subscription], *, prefix: str) -> LastSeen:
+    """Return what a backend is told when it is asked for what came since: its own names have no `prefix`."""
+    return tuple(
+        [(each.channel.removeprefix(prefix), each.prev_id) for each in subscriptions if each.prev_id is not None]
+    )

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from handlers.broker import Broker
 from handlers.counters import Counters
-from handlers.edge import Edge
 from handlers.engines.embedded import EmbeddedEngine
 from handlers.engines.engine import Engine, Limits
 from handlers.engines.memory import MemoryEngine
+from handlers.errors import InvalidSetting, StorageError
 from handlers.hub.audience import Audience
 from handlers.hub.auth import Authority
-from handlers.hub.bridge import Bridge
+from handlers.hub.bridge import Bridge, Outlet
 from handlers.hub.hub import Hub
 from handlers.hub.presence import PresenceTeller
 from handlers.hub.settings import HubSettings
@@ -22,11 +22,13 @@ from handlers.hub.sieve import Sieve
 from handlers.protocol.mercure.matching import NO_ORIGIN, Matching
 from handlers.session import Site
 from handlers.settings import WebSocketSettings
+from handlers.timers import Clock
+from proxy.errors import SettingsError
 from proxy.hub.debugger import Debugger
 from proxy.hub.door import HubDoor, Publishing
 from proxy.hub.history import History
 from proxy.hub.holding import HubHolding
-from proxy.hub.listing import Listing
+from proxy.hub.listing import Listing, LocalRoll, Roll
 from proxy.hub.subscribing import Subscribing
 
 log = logging.getLogger("holdfast.hub")
@@ -54,22 +56,32 @@ class HubParts:
         await self.authority.close()
 
 
-def make_hub(settings: HubSettings, site: Site) -> HubParts:
-    """Make the hub. Raises InvalidSetting for keys that cannot be used."""
+def make_hub(
+    settings: HubSettings, *, clock: Clock, counters: Counters, engine: Engine | None = None, is_origin: bool = True
+) -> HubParts:
+    """Make the hub, on the engine that the settings ask for unless one is given. `is_origin` is `Hub`'s.
+
+    Raises SettingsError for keys that cannot be used.
+    """
     matching = Matching(settings.resource_identifier or NO_ORIGIN, settings.matcher_cache)
     audience = Audience(
         matching=matching,
-        clock=site.clock,
-        counters=site.counters,
+        clock=clock,
+        counters=counters,
         hub_path=settings.path,
         unanchored_limit=settings.unanchored_limit,
     )
-    hub = Hub(engine=make_engine(settings), audience=audience, clock=site.clock, counters=site.counters)
+    hub = Hub(
+        engine=engine or make_engine(settings), audience=audience, clock=clock, counters=counters, is_origin=is_origin
+    )
     presence = PresenceTeller(hub_path=settings.path, publish=hub.publish)
     if settings.subscriptions:
         audience.watcher = presence
         hub.on_stored = presence.tell_rest
-    authority = Authority(settings, clock=site.clock, matching_check=matching.check)
+    try:
+        authority = Authority(settings, clock=clock, matching_check=matching.check)
+    except InvalidSetting as error:
+        raise SettingsError(f"mercure.{error}") from error
     return HubParts(hub=hub, authority=authority, presence=presence, settings=settings)
 
 
@@ -81,8 +93,18 @@ def make_engine(settings: HubSettings) -> Engine:
     return EmbeddedEngine(Path(settings.history), limits=limits, durability=settings.durability)
 
 
-def make_door(parts: HubParts, publishing: Publishing, *, site: Site, websockets: WebSocketSettings) -> HubDoor:
-    """Make the clients' side of the hub."""
+def open_history(parts: HubParts) -> None:
+    """Open the hub's history. Raises SettingsError with the file in its text."""
+    try:
+        parts.open()
+    except StorageError as error:
+        raise SettingsError(f"mercure.history: {error}") from error
+
+
+def make_door(
+    parts: HubParts, publishing: Publishing, *, site: Site, websockets: WebSocketSettings, roll: Roll | None = None
+) -> HubDoor:
+    """Make the clients' side of the hub. `roll` says who is subscribed, by default in this process."""
     settings, hub = parts.settings, parts.hub
     hub_site = replace(site, index=hub.audience)
     sieve = Sieve(matching=hub.audience.matching, hub_path=settings.path)
@@ -96,13 +118,13 @@ def make_door(parts: HubParts, publishing: Publishing, *, site: Site, websockets
             hub=hub, authority=parts.authority, history=history, holding=holding, site=hub_site, settings=settings
         ),
         publishing=publishing,
-        listing=Listing(hub=hub, authority=parts.authority, settings=settings),
+        listing=Listing(hub=hub, authority=parts.authority, settings=settings, roll=roll or LocalRoll(hub)),
         debugger=Debugger(settings, site.clock),
         counters=site.counters,
     )
 
 
-def make_bridge(parts: HubParts, *, edge: Edge, broker: Broker, counters: Counters) -> Bridge | None:
+def make_bridge(parts: HubParts, *, edge: Outlet, broker: Broker, counters: Counters) -> Bridge | None:
     """Make the bridge between channels and topics, and let the hub tell it of updates; None when it is off."""
     settings = parts.settings
     if settings.bridge == "off":

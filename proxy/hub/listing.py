@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
-from handlers.errors import Challenge, HubRefusal
+from handlers.errors import Challenge, HubRefusal, StorageError
 from handlers.hub.auth import Authority, Role
 from handlers.hub.hub import Hub
 from handlers.hub.settings import HubSettings
@@ -30,11 +31,36 @@ from handlers.protocol.names import EventId, Topic
 from proxy.hub.request import HubRequest
 
 
+class Roll(Protocol):
+    """Who knows of every subscriber: the hub of this process, or a parent that knows those of several."""
+
+    async def call_roll(self) -> tuple[tuple[ActiveSubscription, ...], EventId]:
+        """Return all subscriptions in the order of their coming, and the id of the last update delivered then.
+
+        Raises StorageError when that cannot be found out any more.
+        """
+        ...
+
+
+class LocalRoll:
+    """The subscribers of this process."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def call_roll(self) -> tuple[tuple[ActiveSubscription, ...], EventId]:
+        """Return what those who are connected have subscribed to."""
+        sessions = self._hub.audience.subscribers
+        subscriptions = tuple(subscription for session in sessions for subscription in session.subscriber.subscriptions)
+        return subscriptions, self._hub.last_id
+
+
 class Listing:
     """Answers requests for what is subscribed to now."""
 
-    def __init__(self, *, hub: Hub, authority: Authority, settings: HubSettings) -> None:
+    def __init__(self, *, hub: Hub, authority: Authority, settings: HubSettings, roll: Roll) -> None:
         self._hub = hub
+        self._roll = roll
         self._authority = authority
         self._settings = settings
 
@@ -44,13 +70,12 @@ class Listing:
         is_legacy_token = token.grants.dialect is TokenDialect.LEGACY
         legacy_by_hand = prefers_legacy(request.header(b"accept") or b"", has_legacy_token=is_legacy_token)
         query = parse_subscriptions_path(rest, settings=self._settings, prefers_legacy=legacy_by_hand)
-        last_id = self._hub.last_id
+        subscriptions, last_id = await self._call_roll()
         if is_unchanged(request.header(b"if-none-match"), last_id, legacy=query.legacy):
             tag = (b"ETag", etag_of(last_id, legacy=query.legacy))
             request.answer(Answer(status=304, reason=b"Not Modified", headers=(tag,), body=b""))
             return
         # Of ten thousand subscriptions that takes a third of a second, in which others would wait.
-        subscriptions = self._subscriptions()
         path = request.path.decode("latin-1")
         status, body = await asyncio.to_thread(self._encode, query, path, subscriptions, last_id)
         headers = api_headers(last_id, self._settings.path, legacy=query.legacy)
@@ -71,9 +96,11 @@ class Listing:
         body = encode_subscription(self._settings.path, found[0], last_event_id=last_id, legacy=query.legacy)
         return 200, body
 
-    def _subscriptions(self) -> tuple[ActiveSubscription, ...]:
-        sessions = self._hub.audience.subscribers
-        return tuple(subscription for session in sessions for subscription in session.subscriber.subscriptions)
+    async def _call_roll(self) -> tuple[tuple[ActiveSubscription, ...], EventId]:
+        try:
+            return await self._roll.call_roll()
+        except StorageError as error:
+            raise HubRefusal(500, "Internal Server Error", reason=f"subscribers not known: {error}") from error
 
     async def _check_token(self, request: HubRequest) -> Token:
         """Return a token that may read the document at this path, as it stands in the request. Raises HubRefusal."""

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from tests.support.answers import Script
-from tests.support.app_process import AppProcess
+from tests.support.app_process import WORKERS, AppProcess
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient
 from tests.support.http import ResponseHead
+from tests.support.turns import until
 
 
 async def open_stream(
@@ -43,6 +44,16 @@ async def open_poll(
     backend.answers(path, script)
     async with one_more_held(app):
         await client.send_request(path, method=method, headers=headers, body=body)
+
+
+async def stopping(app: AppProcess, held: int) -> None:
+    """Wait until the app says that it ends so many connections; each of its workers says how many it has of them."""
+
+    def told() -> list[str]:
+        return app.log_lines("stopping: [0-9]+ held connections")
+
+    await until(lambda: len(told()) == WORKERS)
+    assert sum(int(line.partition("stopping: ")[2].split()[0]) for line in told()) == held
 
 
 @asynccontextmanager

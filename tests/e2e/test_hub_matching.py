@@ -6,6 +6,7 @@ history's selector, which all have to agree.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
@@ -186,3 +187,15 @@ async def test_a_subscriber_that_matches_nothing_gets_nothing_of_a_hub_that_is_b
         end = await publish(app, "end")
         assert await stream.id() == end
         assert app.counters.deliveries == 1
+
+
+async def test_an_update_of_many_topics_is_refused_where_patterns_would_be_tried_on_them_too_often() -> None:
+    async with (
+        hub(*MIXED, "mercure.anonymous=true", "mercure.unanchored_limit=10") as app,
+        contextlib.AsyncExitStack() as held,
+    ):
+        for number in range(10):
+            await held.enter_async_context(subscribed(app, f"topic={quote('{x}')}/{number}"))
+        for count, status in ((100, 200), (1000, 503), (101, 503), (100, 200)):
+            body = "&".join(f"topic=t/{number}" for number in range(count))
+            assert (await post(app.proxy_addresses[0], body, token=old_publisher("*"))).status == status

@@ -78,7 +78,7 @@ async def test_a_hub_starts_serves_and_ends_its_streams_in_good_order(tmp_path: 
         assert (await client.until_closed()).endswith(b"0\r\n\r\n")
         assert await app.exit_status() == 0
         assert app.log_lines(rf"Mercure hub on {HUB}, protocols 1\.0, 8, history in {tmp_path}/updates\.db")
-        assert app.log_lines(r"update id=1 topic=a receivers=1")
+        assert app.log_lines(r"update id=1 topic=a (receivers=1|workers=2)$")
     assert (tmp_path / "updates.db").exists()
     async with ConsoleProcess(*arguments) as app, await RawClient.connect(app.proxy_address) as client:
         await client.send_request(f"{HUB}?topic=a&last_event_id=earliest", host=HOST)

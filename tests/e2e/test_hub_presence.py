@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.holding import one_more_held
+from tests.e2e.holding import one_more_held, stopping
 from tests.e2e.hub_talking import (
     ANONYMOUS,
     NO_HISTORY,
@@ -360,7 +360,7 @@ async def test_a_drain_tells_of_everybody_that_leaves_to_those_still_there() -> 
         opened = [await open_events(client, query(("match", "drained"))) for client in clients]
         came = {event.json["subscriber"] for event in await stream.events(20)}
         app.signal(signal.SIGTERM)
-        await app.log_line("stopping: 21 held connections")
+        await stopping(app, 21)
         await app.advance(8.2)
         for each in opened:
             await each.ended()

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from proxy.app import App
+from tests.e2e.holding import stopping
 from tests.proxy.in_process import advance
 from tests.support.app_process import AppProcess
 from tests.support.client import RawClient, crowd, encode_request
@@ -267,7 +268,7 @@ async def test_e14_at_a_stop_streams_end_cleanly_and_not_all_at_once() -> None:
             await client.send_request(f"{HUB}?match=a", host=HOST)
             assert (await client.head(), await client.chunk())[1] == b":\n"
         app.signal(signal.SIGTERM)
-        await app.log_line(f"stopping: {CROWD} held connections")
+        await stopping(app, CROWD)
         await app.advance(4)
         ended = sum(bool(client.pending()) for client in clients)
         assert CROWD / 4 < ended < CROWD

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.e2e.holding import open_poll, open_stream
+from tests.e2e.holding import open_poll, open_stream, stopping
 from tests.support.answers import answer, grip_response, grip_stream, never, text
 from tests.support.app_process import AppProcess
 from tests.support.backend import ScriptedBackend
@@ -32,7 +32,7 @@ async def test_sigterm_ends_holds_cleanly_and_spread(backend: ScriptedBackend) -
         for client in polls:
             await open_poll(app, client, backend, "/poll", grip_response("poll", body=b"later\n"))
         app.signal(signal.SIGTERM)
-        await app.log_line(f"stopping: {2 * HELD} held connections")
+        await stopping(app, 2 * HELD)
         await app.advance(4)
         ended = sum(bool(client.pending()) for client in (*streams, *polls))
         assert HELD / 2 < ended < 2 * HELD - HELD / 2
@@ -63,6 +63,7 @@ async def test_sigterm_closes_idle_clients_and_refuses_new_ones(backend: Scripte
         await backend.request()
         app.signal(signal.SIGTERM)
         assert await idle.until_closed() == b""
+        await stopping(app, 0)
         with pytest.raises(ConnectionRefusedError):
             await RawClient.connect(app.proxy_address)
         gate.set()
@@ -83,7 +84,7 @@ async def test_sigterm_waits_no_longer_than_it_was_told_to(backend: ScriptedBack
         await client.send_request("/stuck")
         await backend.request()
         app.signal(signal.SIGTERM)
-        await app.log_line("stopping: 0 held connections")
+        await stopping(app, 0)
         await app.advance(9.9)
         assert client.pending() == b""
         await app.advance(0.2)

@@ -245,7 +245,7 @@ async def test_three_formats_of_one_item_reach_a_stream_a_long_poll_and_a_websoc
         assert await socket.heard() == "to sockets"
         assert await stream.chunk() == b"to streams"
         assert (await poll.response()).body == b"to polls"
-    await app.log_line("publish channel=three receivers=3")
+    await app.log_line("publish channel=three (receivers=3|workers=2)$")
 
 
 async def test_a_message_is_sent_twice_at_most(app: AppProcess, backend: ScriptedBackend) -> None:

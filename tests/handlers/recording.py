@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import cast
 
+from handlers.protocol.subscribing import LastSeen
 from handlers.protocol.ws_frames import Frame, Opcode
 from handlers.websocket import WebSocketSession
 
@@ -37,6 +38,8 @@ class RecordingDoor:
 
     taken: list[tuple[asyncio.Transport, bytes, bool]] = field(default_factory=list)
     retried: list[tuple[asyncio.Transport, bytes, object, bool]] = field(default_factory=list)
+    last_seen: list[LastSeen] = field(default_factory=list)
+    """What went with the retries."""
     closed: list[asyncio.Transport] = field(default_factory=list)
     is_told: asyncio.Event = field(default_factory=asyncio.Event)
     fault: Exception | None = None
@@ -49,13 +52,36 @@ class RecordingDoor:
         transport.set_protocol(Spectator())
         self.taken.append((transport, kept, is_behind))
 
-    def retry(self, transport: asyncio.Transport, kept: bytes, request: object, *, is_behind: bool) -> None:
+    def retry(
+        self, transport: asyncio.Transport, kept: bytes, request: object, *, last_seen: LastSeen, is_behind: bool
+    ) -> None:
         transport.set_protocol(Spectator())
+        self.last_seen.append(last_seen)
         self.retried.append((transport, kept, request, is_behind))
 
     def gone(self, transport: asyncio.Transport) -> None:
         self.closed.append(transport)
         self.is_told.set()
+
+
+@dataclass(slots=True, weakref_slot=True)
+class RecordingStreamLink:
+    """The way of a stream to its backend (`handlers.door.StreamLink`): notes what it is asked for, and asks nobody."""
+
+    fetches: list[LastSeen] = field(default_factory=list)
+    """What the client had seen, each time."""
+    ends: int = 0
+    relieved: int = 0
+    """How often it was told that the client has caught up."""
+
+    def fetch(self, last_seen: LastSeen) -> None:
+        self.fetches.append(last_seen)
+
+    def caught_up(self) -> None:
+        self.relieved += 1
+
+    def ended(self) -> None:
+        self.ends += 1
 
 
 @dataclass(slots=True, weakref_slot=True)

@@ -15,12 +15,14 @@ from typing import Self, TypeVar
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 from handlers.counters import Counters
+from handlers.door import GoneLink
 from handlers.edge import Edge
+from handlers.linked_stream import LinkedStreamSession, Polling
 from handlers.protocol.answers import Answer, AnswerForm
 from handlers.protocol.http1 import Headers
 from handlers.protocol.instruct import KeepAlive
 from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
-from handlers.protocol.names import Channel
+from handlers.protocol.names import Channel, ItemId
 from handlers.protocol.subscribing import Subscription
 from handlers.protocol.ws_deflate import WINDOW_BITS, Deflate
 from handlers.protocol.ws_grip import GripReader
@@ -31,7 +33,7 @@ from handlers.stream import StreamSession
 from handlers.timers import TimerWheel
 from handlers.websocket import WebSocketSession, WebSocketSite
 from handlers.websocket_control import Controls
-from tests.handlers.recording import RecordingDoor, RecordingLink, Spectator
+from tests.handlers.recording import RecordingDoor, RecordingLink, RecordingStreamLink, Spectator
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
 from tests.support.websocket import WsClient
@@ -45,6 +47,7 @@ SLOW_BUFFER = 4_096
 """What the kernel takes, at either end, for a client that is made slow."""
 
 FORM = AnswerForm(version=b"1.1", reusable=True, method=b"GET")
+POLLING = Polling(seconds=30, phase=0)
 TIMEOUT_ANSWER = Answer(status=200, reason=b"OK", headers=((b"X-Held", b"yes"),), body=b"timeout\n")
 TIMEOUT_BYTES = b"HTTP/1.1 200 OK\r\nX-Held: yes\r\nContent-Length: 8\r\n\r\ntimeout\n"
 
@@ -56,10 +59,13 @@ class Room:
         self.clock = ManualClock()
         self.counters = Counters()
         self.door = RecordingDoor()
-        self.edge = Edge(clock=self.clock, counters=self.counters)
         self.jitter = 0.0
-        self.settings = settings or HoldSettings(outbox_limit=OUTBOX, kept_limit=KEPT)
+        # Without updates on first subscription, which would send every long poll back after a second.
+        self.settings = settings or HoldSettings(
+            outbox_limit=OUTBOX, kept_limit=KEPT, update_on_first_subscription=False
+        )
         self.wheel = TimerWheel(self.clock)
+        self.edge = Edge(clock=self.clock, wheel=self.wheel, counters=self.counters, settings=self.settings)
         self.site = Site(
             index=self.edge,
             door=self.door,
@@ -141,6 +147,40 @@ class Room:
             session.attach(kept, is_behind=False)
         return client, session
 
+    async def linked_stream(
+        self,
+        *channels: str,
+        prev_id: str | None = None,
+        polling: Polling | None = POLLING,
+        is_attached: bool = True,
+        is_slow: bool = False,
+        keep_alive: KeepAlive | None = None,
+        fetches_at_once: bool = False,
+        prefix: str = "",
+    ) -> tuple[RawClient, LinkedStreamSession, RecordingStreamLink]:
+        """Hold a stream on `channels` whose backend can be asked what comes next."""
+        client, transport = await self.connect(is_slow=is_slow)
+        link = RecordingStreamLink()
+        session = LinkedStreamSession(
+            site=self.site,
+            room=self.edge,
+            link=link,
+            transport=transport,
+            subscriptions=subscriptions(channels, (), prev_id),
+            reusable=True,
+            label=f"/linked of {client.local_port}",
+            chunked=True,
+            debug=False,
+            keep_alive=keep_alive,
+            polling=polling,
+            fetches_at_once=fetches_at_once,
+            prefix=prefix,
+        )
+        self.edge.join(session)
+        if is_attached:
+            session.attach(b"", is_behind=False)
+        return client, session, link
+
     async def poll(
         self,
         *channels: str,
@@ -149,8 +189,10 @@ class Room:
         form: AnswerForm = FORM,
         is_slow: bool = False,
         kept: bytes = b"",
+        link: GoneLink | None = None,
         meta: Mapping[str, str] = NO_META,
         prefix: str = "",
+        prev_id: str | None = None,
         seconds: float = 55,
     ) -> tuple[RawClient, ResponseSession]:
         """Hold a long poll on `channels`."""
@@ -158,12 +200,13 @@ class Room:
         session = ResponseSession(
             site=self.site,
             transport=transport,
-            subscriptions=subscriptions(channels, filters),
+            subscriptions=subscriptions(channels, filters, prev_id),
             label=f"/poll of {client.local_port}",
             form=form,
             answer=answer,
             timeout=seconds,
             request=b"the request",
+            link=link,
             meta=meta,
             prefix=prefix,
         )
@@ -224,9 +267,12 @@ class Room:
         return spectator
 
 
-def subscriptions(channels: tuple[str, ...], filters: tuple[str, ...] = ()) -> tuple[Subscription, ...]:
-    """Return a subscription to each channel, all with the same filters."""
-    return tuple(Subscription(channel=Channel(name), filters=filters) for name in channels)
+def subscriptions(
+    channels: tuple[str, ...], filters: tuple[str, ...] = (), prev_id: str | None = None
+) -> tuple[Subscription, ...]:
+    """Return a subscription to each channel, all with the same filters and the same id seen last."""
+    seen = None if prev_id is None else ItemId(prev_id)
+    return tuple(Subscription(channel=Channel(name), filters=filters, prev_id=seen) for name in channels)
 
 
 def stream_item(

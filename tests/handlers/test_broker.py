@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from handlers.broker import Broker, RecentIds
-from handlers.counters import Counters
 from handlers.edge import Edge
 from handlers.protocol.http1 import encode_chunk
 from handlers.protocol.items import Item
 from handlers.protocol.names import Channel, ItemId
 from handlers.session import Session
-from handlers.timers import Clock
+from handlers.settings import HoldSettings
 from tests.handlers.room import Room, stream_item
 
 TTL = 60.0
@@ -24,11 +22,17 @@ ONE = "one"
 
 
 def broker_of(room: Room, *, ttl: float = TTL) -> Broker:
-    return Broker(edge=room.edge, clock=room.clock, counters=room.counters, id_cache_ttl=ttl)
+    return Broker(
+        edge=room.edge,
+        clock=room.clock,
+        wheel=room.wheel,
+        counters=room.counters,
+        settings=HoldSettings(id_cache_ttl=ttl),
+    )
 
 
 def with_id(item: Item, item_id: str) -> Item:
-    return dataclasses.replace(item, id=ItemId(item_id))
+    return replace(item, id=ItemId(item_id))
 
 
 # -- the broker -----------------------------------------------------------------------------------------------------
@@ -80,8 +84,8 @@ async def test_an_id_may_come_again_once_it_is_forgotten(room: Room) -> None:
 
 async def test_an_item_whose_delivery_failed_may_be_published_again(room: Room) -> None:
     """The publisher has been told 500, and sends it once more."""
-    edge = FailingEdge(clock=room.clock, counters=room.counters)
-    broker = Broker(edge=edge, clock=room.clock, counters=room.counters, id_cache_ttl=TTL)
+    edge = FailingEdge(room)
+    broker = Broker(edge=edge, clock=room.clock, wheel=room.wheel, counters=room.counters, settings=HoldSettings())
     item = with_id(stream_item("room", b"news"), "1")
     with pytest.raises(AssertionError):
         broker.publish([item])
@@ -163,8 +167,8 @@ def test_the_memory_does_what_a_plain_table_would(ttl: float, events: list[tuple
 class FailingEdge(Edge):
     """An edge that fails at its first delivery, and notes the others."""
 
-    def __init__(self, *, clock: Clock, counters: Counters) -> None:
-        super().__init__(clock=clock, counters=counters)
+    def __init__(self, room: Room) -> None:
+        super().__init__(clock=room.clock, wheel=room.wheel, counters=room.counters, settings=room.settings)
         self.delivered: list[Item] = []
         self._is_faulty = True
 

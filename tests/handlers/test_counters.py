@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from handlers.counters import Counters
+from handlers.counters import GAUGES, Counters, sum_up
 
 
 def test_every_counter_starts_at_zero() -> None:
@@ -16,3 +16,12 @@ def test_every_counter_starts_at_zero() -> None:
 def test_a_counter_that_does_not_exist_cannot_be_counted() -> None:
     with pytest.raises(AttributeError):
         Counters().deliverys = 1  # type: ignore[attr-defined]
+
+
+def test_what_several_processes_have_counted_adds_up() -> None:
+    total = sum_up([{"requests": 1, "deliveries": 5}, {}, {"requests": 2}])
+    assert total == Counters(requests=3, deliveries=5)
+
+
+def test_what_goes_down_too_is_among_the_counters() -> None:
+    assert {field.name for field in dataclasses.fields(Counters)} >= GAUGES

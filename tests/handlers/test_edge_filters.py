@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from websockets.frames import Frame, Opcode
 
 from handlers.protocol.filters import RESULT_LIMIT

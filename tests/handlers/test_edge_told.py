@@ -81,3 +81,12 @@ async def test_who_leaves_meanwhile_is_told_nothing_more(room: Room, kind: str) 
     session.leave()
     assert [room.edge.deliver(item(channel), told) for channel in "ab"] == [0, 0]
     assert told == set()
+
+
+async def test_of_several_items_each_session_gets_the_first_that_reaches_it(room: Room) -> None:
+    client, _ = await room.stream("a", "b")
+    other, _ = await room.stream("b")
+    assert room.edge.deliver_once([item("a", b"one"), item("b", b"two")]) == 2
+    assert room.edge.deliver_once([item("b", b"end")]) == 2
+    assert [await client.chunk(), await client.chunk()] == [b"one", b"end"]
+    assert [await other.chunk(), await other.chunk()] == [b"two", b"end"]

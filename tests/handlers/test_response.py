@@ -6,12 +6,14 @@ import dataclasses
 import json
 
 import pytest
+from msgspec import structs
 
 from handlers.protocol.answers import AnswerForm
 from handlers.protocol.http1 import Headers
 from handlers.protocol.items import Action, HttpResponseFormat
 from handlers.response import Encoded
 from handlers.timers import NOWHERE, TimerWheel
+from tests.handlers.recording import RecordingStreamLink
 from tests.handlers.room import FORM, OUTBOX, TIMEOUT_ANSWER, TIMEOUT_BYTES, Room, response_item
 
 LATE = TimerWheel.RESOLUTION
@@ -141,7 +143,7 @@ async def test_the_connection_goes_on_or_ends_as_the_answer_says(
 
 
 async def test_a_head_request_gets_the_head_alone(room: Room) -> None:
-    client, _ = await room.poll("room", form=dataclasses.replace(FORM, method=b"HEAD"))
+    client, _ = await room.poll("room", form=structs.replace(FORM, method=b"HEAD"))
     room.edge.deliver(response_item("room", b"news"))
     response = await client.response(method="HEAD")
     assert response.values(b"content-length") == (b"4",)
@@ -203,3 +205,28 @@ async def test_draining_answers_early_and_says_that_the_connection_closes(room: 
     assert response.values(b"connection") == (b"close",)
     assert await client.until_closed() == b""
     assert room.door.taken == []
+
+
+async def test_a_retry_goes_with_what_was_seen(room: Room) -> None:
+    _, session = await room.poll("p-room", prefix="p-", prev_id="1")
+    session.update()
+    assert room.door.last_seen == [(("room", "1"),)]
+
+
+async def test_the_end_of_a_hold_is_told_once(room: Room) -> None:
+    link = RecordingStreamLink()
+    _, session = await room.poll("room", link=link)
+    room.edge.deliver(response_item("room", b"news"))
+    session.leave()
+    assert link.ends == 1
+
+
+async def test_a_retry_is_no_end_unless_the_client_is_gone(room: Room) -> None:
+    links = [RecordingStreamLink() for _ in range(2)]
+    for link in links:
+        _, session = await room.poll("room", link=link)
+        if link is links[1]:
+            session.transport.abort()
+        session.update()
+    assert [link.ends for link in links] == [0, 1]
+    assert len(room.door.retried) == 1

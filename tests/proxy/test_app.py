@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from proxy.app import App, load_key
+from proxy.app import App
 from proxy.errors import RoutesFileError, SettingsError
 from tests.proxy.in_process import client_of, running
 from tests.support.backend import ScriptedBackend
@@ -68,19 +70,6 @@ async def test_without_its_routes_file_it_does_not_start(tmp_path: Path) -> None
     await app.drain()
 
 
-@pytest.mark.parametrize("key", ["base64:***", "file:/no/such/file"])
-async def test_a_key_that_cannot_be_used_is_named(key: str) -> None:
-    for name in ("sig_key", "upstream_key"):
-        with pytest.raises(SettingsError, match=f"proxy.{name}"):
-            App(settings_from([f"proxy.{name}={key}"], routes=["* test"]), clock=ManualClock())
-    with pytest.raises(SettingsError, match=r"proxy\.x: "):
-        load_key(key, "x")
-
-
-def test_no_key_is_no_key() -> None:
-    assert load_key("", "sig_key") is None
-
-
 async def test_a_token_that_cannot_be_read_is_named() -> None:
     settings = settings_from(["publish.token=file:/no/such/file"], routes=["* test"])
     with pytest.raises(SettingsError, match=r"^publish\.token: /no/such/file cannot be read"):
@@ -108,3 +97,8 @@ async def test_a_stopped_app_leaves_no_task_and_no_port_behind() -> None:
     assert asyncio.all_tasks() == before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address)
+
+
+def test_one_process_does_without_zeromq() -> None:
+    code = "import sys, proxy.app; sys.exit('zmq' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

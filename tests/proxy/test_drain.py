@@ -165,7 +165,7 @@ async def test_holds_are_ended_over_a_part_of_the_time(backend: ScriptedBackend)
     """Those who are ended come back at once, to somebody else."""
     async with running("* test", settings=[f"proxy.drain_timeout={SECONDS}"]) as app:
         numbers = iter(number / 10 for number in range(10))
-        app._drain._random = lambda: next(numbers)  # noqa: SLF001
+        app.side.draining._random = lambda: next(numbers)  # noqa: SLF001
         clients = [await client_of(app) for _ in range(10)]
         for client in clients:
             await client.send(encode_request("/stream"))

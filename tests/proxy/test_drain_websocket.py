@@ -188,7 +188,7 @@ async def test_one_whose_backend_accepts_it_now_is_let_in_and_out_again(app: App
 
 async def test_many_are_told_over_a_part_of_the_time(app: App, backend: ScriptedBackend) -> None:
     numbers = iter(number / 4 for number in range(4))
-    app._drain._random = lambda: next(numbers)  # noqa: SLF001
+    app.side.draining._random = lambda: next(numbers)  # noqa: SLF001
     backend.answers("/ws", events(OPEN))
     clients = []
     for _ in range(4):

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from proxy.app import App
-from proxy.holding import HELD_BODY_LIMIT
+from proxy.held_answer import HELD_BODY_LIMIT
 from tests.proxy.in_process import advance, client_of, running
 from tests.support.answers import Answer, answer, grip_instruct, grip_response, grip_stream
 from tests.support.backend import ScriptedBackend
@@ -130,7 +130,7 @@ async def test_what_is_not_supported_yet_is_said_once(
     app: App, client: RawClient, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    backend.default = grip_stream("room; filter=build-id", headers=[("Grip-Link", "</next>; rel=next")])
+    backend.default = grip_stream("room; filter=build-id; filter=http-check")
     for _ in range(3):
         await client.send(encode_request("/"))
         await client.head()

@@ -12,7 +12,18 @@ from contextlib import contextmanager
 import pytest
 
 from handlers.protocol.address import parse_address
-from proxy.listening import SocketOptions, listen, raise_file_limit
+from handlers.settings import HoldSettings
+from proxy.listening import (
+    Bound,
+    SocketOptions,
+    bound_to,
+    client_options,
+    describe,
+    listen,
+    listen_there,
+    raise_file_limit,
+    reserve,
+)
 
 NOTSENT_LOWAT, USER_TIMEOUT = socket.TCP_NOTSENT_LOWAT, socket.TCP_USER_TIMEOUT
 
@@ -120,3 +131,69 @@ def test_the_limit_of_open_files_is_raised_and_told(caplog: pytest.LogCaptureFix
         assert f"limited to {hard}" in caplog.text
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_of_several_processes_the_limit_of_all_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clients = raise_file_limit(is_told=False)
+    assert caplog.messages == []
+    assert raise_file_limit(workers=3) == clients
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert caplog.messages == [
+        f"open files are limited to {hard} in each of 3 workers, clients to {3 * clients} in all"
+    ]
+
+
+# -- an address that several processes share ------------------------------------------------------------------------
+
+SHARED = SocketOptions(backlog=10, is_shared=True)
+
+
+@contextmanager
+def reserved(text: str) -> Iterator[Bound]:
+    [sock] = reserve(parse_address(text))
+    with sock:
+        yield bound_to(sock)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", pytest.param("[::1]:0", marks=needs_ipv6), ":0"])
+def test_several_listen_on_an_address_that_is_reserved(address: str) -> None:
+    with reserved(address) as bound:
+        first, second = listen_there(bound, SHARED), listen_there(bound, SHARED)
+        assert bound_to(first) == bound_to(second) == bound
+        first.close()
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound.host, bound.host)
+        with second, accepted(second, (host, bound.port)):
+            pass
+
+
+def test_nobody_is_let_in_while_it_is_only_reserved() -> None:
+    with reserved("127.0.0.1:0") as bound, pytest.raises(ConnectionRefusedError):
+        socket.create_connection((bound.host, bound.port))
+
+
+def test_an_address_where_somebody_listens_cannot_be_reserved_though_that_one_shares_it() -> None:
+    with reserved("127.0.0.1:0") as bound, listen_there(bound, SHARED):
+        address = f"127.0.0.1:{bound.port}"
+        with pytest.raises(OSError, match="in use") as failure:
+            reserve(parse_address(address))
+        assert failure.value.filename == address
+
+
+def test_an_address_that_cannot_be_shared_is_named() -> None:
+    with listening("127.0.0.1:0") as (listener,):
+        bound = bound_to(listener)
+        with pytest.raises(OSError, match="in use") as failure:
+            listen_there(bound, SHARED)
+        assert failure.value.filename == f"127.0.0.1:{bound.port}"
+
+
+def test_what_clients_sockets_need_is_as_the_settings_say() -> None:
+    hold = HoldSettings(kernel_unsent_limit=5, user_timeout=6.0, probe_interval=7)
+    assert client_options(hold, backlog=8, is_shared=True) == SocketOptions(
+        unsent_limit=5, user_timeout=6.0, probe_interval=7, backlog=8, is_shared=True
+    )
+
+
+def test_addresses_as_they_stand_in_the_log() -> None:
+    assert describe([("127.0.0.1", 80), ("::1", 81)]) == "127.0.0.1:80, [::1]:81"

@@ -13,6 +13,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,12 @@ from typing import Any, Self
 from tests.support.patience import bounded
 
 LINE_LIMIT = 1 << 20
+
+QUIET = ("hold.update_on_first_subscription=false",)
+"""Set unless a test says otherwise: every long poll would be sent to its backend a second time."""
+
+WORKERS = int(os.environ.get("HOLDFAST_TEST_WORKERS", "1"))
+"""How many workers each Holdfast of this run of the tests has, unless its test says otherwise."""
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,6 +81,16 @@ class ChildProcess:
             await self.process.wait()
             if self._reading is not None:
                 await self._reading
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Close the pipes: processes that the child has started have them too, and end behind it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        await self.process.stdout.read()
+        self.process.stdin.close()
+        with suppress(ConnectionError):
+            await self.process.stdin.wait_closed()
 
     @property
     def process(self) -> asyncio.subprocess.Process:
@@ -142,6 +159,9 @@ class ChildProcess:
 class AppProcess(ChildProcess):
     """Holdfast with these routes and settings on free ports of 127.0.0.1, by default on a clock the test turns.
 
+    With HOLDFAST_TEST_WORKERS=2 it has that many workers, unless `settings` say how many. What is asked is then
+    answered for all its processes together.
+
     `settings` are `section.key=value`, written as after `--set`. `clock="real"` leaves time alone. Without a `seed`
     every random number is 0, so that jittered times are the earliest possible.
     """
@@ -153,7 +173,12 @@ class AppProcess(ChildProcess):
         clock: str = "manual",
         seed: int | None = None,
     ) -> None:
-        wanted = {"settings": list(settings), "routes": list(routes), "clock": clock, "seed": seed}
+        wanted = {
+            "settings": [*QUIET, f"proxy.workers={WORKERS}", *settings],
+            "routes": list(routes),
+            "clock": clock,
+            "seed": seed,
+        }
         arguments = ("-m", "tests.support.app_runner", json.dumps(wanted))
         super().__init__(arguments, environment={**os.environ, "PYTHONPATH": str(ROOT)})
         self._asking = asyncio.Lock()
@@ -269,7 +294,8 @@ async def console(*arguments: str, environment: Mapping[str, str] | None = None)
 def _console_environment(given: Mapping[str, str] | None) -> dict[str, str]:
     """Return this process's environment less what would be settings, and with what is `given`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
-    return {**inherited, "PYTHONPATH": str(ROOT), **(given or {})}
+    wanted = {"HOLDFAST_PROXY_WORKERS": str(WORKERS)}
+    return {**inherited, "PYTHONPATH": str(ROOT), **wanted, **(given or {})}
 
 
 def _address(text: str) -> tuple[str, int]:

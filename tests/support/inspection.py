@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from handlers.counters import Counters
+from handlers.edge import Edge
 from handlers.stream import StreamSession
-from proxy.app import App
 
 ESTABLISHED = "01"
 
@@ -37,9 +38,9 @@ def sockets_on(ports: Collection[int]) -> dict[str, int]:
     return {"connections": count, "queued_bytes": queued}
 
 
-def counters_of(app: App) -> dict[str, int]:
-    """Return the app's counters by name."""
-    return dataclasses.asdict(app.counters)
+def by_name(counters: Counters) -> dict[str, int]:
+    """Return counters by name."""
+    return dataclasses.asdict(counters)
 
 
 def live_objects(type_names: Iterable[str]) -> dict[str, int]:
@@ -49,17 +50,21 @@ def live_objects(type_names: Iterable[str]) -> dict[str, int]:
     return {name: found[name] for name in type_names}
 
 
-def abort_during_fanout(app: App, ports: tuple[int, int]) -> None:
+def abort_during_fanout(edge: Edge, ports: tuple[int, int]) -> None:
     """Arrange that the next frame written to the stream of the first client port aborts that of the second.
 
-    The second is then met by the very fan-out that is under way, with a transport that is gone.
+    The second is then met by the very fan-out that is under way, with a transport that is gone. Of several processes it
+    is the one with the second that does it; should the first be elsewhere, another stream of its own stands in.
     """
     streams = {
         session.transport.get_extra_info("peername")[1]: session
-        for session in app.edge.sessions
+        for session in edge.sessions
         if isinstance(session, StreamSession)
     }
-    before, victim = (streams[port] for port in ports)
+    if ports[1] not in streams:
+        return
+    victim = streams.pop(ports[1])
+    before = streams.get(ports[0]) or next(iter(streams.values()))
     write = before.write
 
     def abort_and_write(frame: bytes) -> None:

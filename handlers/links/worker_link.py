@@ -1,0 +1,147 @@
+"""The parent's end of the link to one worker, in one life of it: what it is owed, and what it says.
+
+Made by the supervisor for each process it starts. Requests on the hub go to the `desk`; the worker's own state (whether
+it is ready, what it has counted) is kept here for whoever supervises.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol, assert_never
+
+from handlers.links.link import Link
+from handlers.links.outstanding import Outstanding
+from handlers.protocol.link import (
+    Ack,
+    Append,
+    Bye,
+    CallRoll,
+    Counts,
+    Down,
+    Failed,
+    Farewell,
+    Find,
+    Hello,
+    Oldest,
+    Read,
+    Ready,
+    Reloaded,
+    Request,
+    encode_down,
+    parse_up,
+)
+from handlers.timers import Clock, TimerHandle
+
+log = logging.getLogger("holdfast.worker")
+
+
+class Desk(Protocol):
+    """Who answers a worker's requests."""
+
+    def serve(self, worker: WorkerLink, request: Request) -> None:
+        """Answer, now or later."""
+        ...
+
+
+class WorkerLink:
+    """One worker, seen from the parent.
+
+    `on_change` is called when `is_greeted`, `is_ready`, `failure` or `has_reloaded` has changed, `on_stuck` when it has
+    acknowledged nothing for `timeout` seconds (0: for ever) although something was outstanding.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        number: int,
+        clock: Clock,
+        desk: Desk | None,
+        on_change: Callable[[WorkerLink], None],
+        on_stuck: Callable[[WorkerLink], None],
+        timeout: float,
+    ) -> None:
+        """`number` is the worker's, from 1; without a hub there is no desk."""
+        self.number = number
+        self.outstanding = Outstanding()
+        self.is_greeted = False
+        """Whether it can be sent to: it has said its first word."""
+        self.is_ready = False
+        """Whether it serves clients."""
+        self.failure = ""
+        """Why it cannot start, for the operator; empty as long as it can."""
+        self.has_reloaded = True
+        """Whether it has obeyed the last order to load the routes again."""
+        self.counts: Mapping[str, int] = {}
+        """What it has counted, as it last said."""
+        self._link = link
+        self._clock = clock
+        self._desk = desk
+        self._on_change = on_change
+        self._on_stuck = on_stuck
+        self._timeout = timeout
+        self._watch: TimerHandle | None = None
+        link.begin(self._receive, lambda: None)
+
+    def send(self, message: Down) -> None:
+        """Send one message."""
+        self.send_encoded(encode_down(message))
+
+    def send_encoded(self, data: bytes) -> None:
+        """Send a message that is the same for several workers. Never blocks; it counts until it is acknowledged."""
+        self.outstanding.sent(len(data), self._clock.now())
+        self._link.send(data)
+        if self._watch is None and self._timeout:
+            self._watch = self._clock.call_later(self._timeout, self._look)
+
+    def close(self) -> None:
+        """Neither send nor listen any more."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._timeout = 0.0
+        self._link.close()
+
+    def _look(self) -> None:
+        """See whether it makes progress; there is a timer only while it is owed something."""
+        self._watch = None
+        since = self.outstanding.since
+        if since is None:
+            return
+        left = since + self._timeout - self._clock.now()
+        if left > 0:
+            self._watch = self._clock.call_later(left, self._look)
+        else:
+            self._on_stuck(self)
+
+    def _receive(self, data: bytes) -> None:
+        message = parse_up(data)
+        match message:
+            case Ack():
+                self.outstanding.acknowledge(message.handled, self._clock.now())
+            case Append() | Find() | Read() | Oldest() | CallRoll():
+                assert self._desk is not None, "a worker asks nothing of a hub that is not there"
+                self._desk.serve(self, message)
+            case Counts():
+                self.counts = message.values
+            case Bye():
+                self.send(Farewell())
+            case Hello() | Ready() | Failed() | Reloaded():
+                self._change(message)
+            case _:
+                assert_never(message)
+
+    def _change(self, message: Hello | Ready | Failed | Reloaded) -> None:
+        match message:
+            case Hello():
+                self.is_greeted = True
+            case Ready():
+                self.is_ready = True
+            case Failed():
+                self.failure = message.text
+                self.send(Farewell())
+            case Reloaded():
+                self.has_reloaded = True
+            case _:
+                assert_never(message)
+        self._on_change(self)

@@ -1,0 +1,128 @@
+"""What comes to a worker: who gets it, in which order, and that it is acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from handlers.links.parent_link import ACK_BYTES, ACK_SECONDS
+from handlers.protocol.http1 import encode_chunk
+from handlers.protocol.items import Item
+from handlers.protocol.link import Counts, Drain, Farewell, Items, Recover, Reload, Stored
+from tests.handlers.engines.updates import update
+from tests.handlers.links.crew import crew_of
+from tests.handlers.room import stream_item
+from tests.support.turns import settle, until
+
+
+async def test_items_are_delivered_in_their_order_however_they_came() -> None:
+    async with crew_of(1) as crew:
+        client, _ = await crew.workers[0].room.stream("room", "other")
+        crew.fan.deliver_all([stream_item("room", b"1"), stream_item("room", b"2")])
+        crew.fan.deliver_once([stream_item("room", b"3"), stream_item("other", b"not")])
+        crew.fan.deliver_all([stream_item("other", b"4")])
+        for expected in (b"1", b"2", b"3", b"4"):
+            assert await client.chunk() == expected
+
+
+async def test_a_burst_leaves_in_few_writes() -> None:
+    async with crew_of(1) as crew:
+        delivered: list[int] = []
+        edge = crew.workers[0].room.edge
+        deliver_all = edge.deliver_all
+
+        def noted(items: Sequence[Item]) -> list[int]:
+            delivered.append(len(items))
+            return deliver_all(items)
+
+        edge.deliver_all = noted  # type: ignore[method-assign]
+        client, _ = await crew.workers[0].room.stream("room")
+        for number in range(100):
+            crew.fan.deliver_all([stream_item("room", b"%d" % number)])
+        whole = b"".join(encode_chunk(b"%d" % number) for number in range(100))
+        assert await client.read_exactly(len(whole)) == whole
+        assert sum(delivered) == 100
+        assert len(delivered) < 10
+
+
+async def test_what_is_handled_is_acknowledged_at_once_when_it_is_much() -> None:
+    async with crew_of(2) as crew:
+        for _ in range(10):
+            crew.fan.deliver_all([stream_item("nobody", b"x" * ACK_BYTES)])
+        assert all(len(member.link.outstanding) >= 10 for member in crew.workers)
+        await until(lambda: not any(len(member.link.outstanding) for member in crew.workers))
+
+
+async def test_little_is_acknowledged_a_moment_later_in_one_message() -> None:
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        await crew.settle()
+        client, _ = await member.room.stream("room")
+        for number in (b"1", b"2"):
+            crew.fan.deliver_all([stream_item("room", number)])
+            assert await client.chunk() == number
+        assert len(member.link.outstanding) == 2
+        crew.clock.advance(ACK_SECONDS)
+        await until(lambda: not len(member.link.outstanding))
+        assert crew.clock.next_due() is None
+
+
+async def test_orders_are_obeyed_behind_what_came_before() -> None:
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        client, _ = await member.room.stream("room")
+        crew.fan.deliver_all([stream_item("room", b"x")])
+        for order in (Reload(), Drain(), Recover()):
+            crew.fan.tell(order)
+        await until(lambda: member.drains)
+        assert (member.reloads, member.drains) == (1, 1)
+        assert await client.chunk() == b"x"
+        assert not member.parent.farewell.is_set()
+        crew.fan.tell(Farewell())
+        await member.parent.farewell.wait()
+
+
+async def test_a_delivery_that_fails_is_logged_and_acknowledged_and_the_next_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        client, _ = await member.room.stream("room")
+        deliver_once = member.room.edge.deliver_once
+        member.room.edge.deliver_once = None  # type: ignore[assignment,method-assign]
+        crew.fan.deliver_once([stream_item("room", b"lost")])
+        await until(lambda: "a message between processes was not handled" in caplog.text)
+        member.room.edge.deliver_once = deliver_once  # type: ignore[method-assign]
+        crew.fan.deliver_once([stream_item("room", b"next")])
+        assert await client.chunk() == b"next"
+        await crew.settle()
+
+
+async def test_an_answer_comes_behind_what_the_parent_delivered_before_it() -> None:
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        seen: list[int] = []
+        answered: list[int] = []
+        number = member.parent.number(lambda answer: seen.append(member.hub.last_seq))
+        crew.hub.publish(update(1))
+        member.link.send(Stored(number, 1))
+        crew.hub.publish(update(2))
+        await until(lambda: seen)
+        assert seen == [2], "what was delivered in the same turn is there, too"
+        member.parent.number(lambda answer: answered.append(answer.number))
+        assert member.parent.unanswered == 1
+        member.parent.forget(number + 1)
+        assert member.parent.unanswered == 0
+
+
+async def test_what_comes_before_the_greeting_is_for_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async with crew_of(1, greets=False) as crew:
+        [member] = crew.workers
+        member.parent.send(Counts({"requests": 1}))
+        await until(lambda: member.link.counts)
+        member.link.send(Items((stream_item("room", b"x"),)))
+        member.link.send(Farewell())
+        await member.parent.farewell.wait()
+        await settle()
+        assert caplog.records == []

@@ -1,0 +1,136 @@
+"""A worker as the parent sees it: what it says of itself, what it asks, what it owes, and when it counts as stuck."""
+
+from __future__ import annotations
+
+import pytest
+
+from handlers.links.outstanding import MESSAGE
+from handlers.links.worker_link import WorkerLink
+from handlers.protocol.link import (
+    Ack,
+    Bye,
+    CallRoll,
+    Counts,
+    Failed,
+    Farewell,
+    Find,
+    Hello,
+    Oldest,
+    Ready,
+    Reload,
+    Reloaded,
+    Request,
+    encode_down,
+)
+from handlers.protocol.names import EventId
+from tests.handlers.links.linking import Said, Site, ends
+from tests.support.turns import settle, until
+
+TIMEOUT = 10.0
+
+
+class NotingDesk:
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def serve(self, worker: WorkerLink, request: Request) -> None:
+        self.asked.append(request)
+
+
+async def test_what_it_says_of_itself_is_known() -> None:
+    with ends() as (parent, worker):
+        site, said = Site(parent), Said(worker)
+        link = site.worker
+        assert (link.is_greeted, link.is_ready, link.failure) == (False, False, "")
+        said.say(Hello())
+        await until(lambda: link.is_greeted)
+        said.say(Ready())
+        await until(lambda: link.is_ready)
+        link.has_reloaded = False
+        said.say(Reloaded())
+        await until(lambda: link.has_reloaded)
+        said.say(Counts({"requests": 3}))
+        await until(lambda: link.counts == {"requests": 3})
+        assert site.changes == 3
+
+
+async def test_its_last_words_are_answered_so_that_it_may_end() -> None:
+    with ends() as (parent, worker):
+        site, said = Site(parent), Said(worker)
+        said.say(Bye())
+        assert await said.hears(1) == [Farewell()]
+        said.say(Failed("no such file"))
+        assert await said.hears(2) == [Farewell(), Farewell()]
+        assert (site.worker.failure, site.changes) == ("no such file", 1)
+
+
+async def test_requests_go_to_the_desk_in_their_order() -> None:
+    with ends() as (parent, worker):
+        desk = NotingDesk()
+        Site(parent, desk=desk)
+        said = Said(worker)
+        requests: list[Request] = [Find(1, EventId("a")), Oldest(2), CallRoll(3)]
+        for request in requests:
+            said.say(request)
+        await until(lambda: len(desk.asked) == 3)
+        assert desk.asked == requests
+
+
+async def test_what_it_is_sent_is_outstanding_until_it_says_so() -> None:
+    with ends() as (parent, worker):
+        site, said = Site(parent), Said(worker)
+        said.say(Hello())
+        await until(lambda: site.worker.is_greeted)
+        for _ in range(3):
+            site.worker.send(Reload())
+        assert await said.hears(3) == [Reload()] * 3
+        assert site.worker.outstanding.bytes == 3 * (MESSAGE + len(encode_down(Reload())))
+        said.say(Ack(2))
+        await until(lambda: len(site.worker.outstanding) == 1)
+
+
+async def test_more_acknowledged_than_sent_is_a_fault_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with ends() as (parent, worker):
+        Site(parent)
+        Said(worker).say(Ack(1))
+        await until(lambda: "1 messages acknowledged, 0 sent" in caplog.text)
+
+
+async def test_it_is_stuck_when_it_acknowledges_nothing_for_so_long() -> None:
+    with ends() as (parent, worker):
+        site, said = Site(parent, timeout=TIMEOUT), Said(worker)
+        said.say(Hello())
+        await until(lambda: site.worker.is_greeted)
+        site.worker.send(Reload())
+        site.clock.advance(TIMEOUT / 2)
+        site.worker.send(Reload())
+        said.say(Ack(1))
+        await until(lambda: len(site.worker.outstanding) == 1)
+        site.clock.advance(TIMEOUT - 0.1)
+        assert site.stuck == 0
+        site.clock.advance(0.2)
+        assert site.stuck == 1
+
+
+async def test_there_is_no_timer_while_nothing_is_outstanding() -> None:
+    with ends() as (parent, worker):
+        site, said = Site(parent, timeout=TIMEOUT), Said(worker)
+        assert site.clock.next_due() is None
+        site.worker.send(Reload())
+        said.say(Ack(1))
+        await until(lambda: not site.worker.outstanding)
+        site.clock.advance(TIMEOUT)
+        assert (site.clock.next_due(), site.stuck) == (None, 0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, TIMEOUT])
+async def test_nobody_is_stuck_without_a_bound_or_once_closed(seconds: float) -> None:
+    with ends() as (parent, _):
+        site = Site(parent, timeout=seconds)
+        site.worker.send(Reload())
+        if seconds:
+            site.worker.close()
+        site.worker.send(Reload())
+        site.clock.advance(1_000_000)
+        await settle()
+        assert (site.clock.next_due(), site.stuck) == (None, 0)

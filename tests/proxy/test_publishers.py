@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import pytest
+
+from handlers.broker import Broker
+from handlers.counters import Counters
+from handlers.protocol.items import Item
+from handlers.protocol.names import Channel, ItemId
+from handlers.timers import LoopClock
+from proxy.errors import SettingsError
+from proxy.hub.assembly import make_hub
+from proxy.listening import SocketOptions, listen
+from proxy.publishers import BACKLOG, Publishers, make_publish_server, make_publishing, make_recover
+from publish_api.protocol.tnetstring import encode_tnetstring
+from tests.handlers.room import Room
+from tests.support.client import RawClient
+from tests.support.publish_port import ListSink
+from tests.support.settings import settings_from
+from tests.support.turns import until
+from tests.support.zeromq import zeromq_peer
+
+
+def nothing() -> None:
+    """Recover nobody."""
+
+
+def make(
+    sink: ListSink, *assignments: str, shown: Counters | None = None, recover: Callable[[], None] = nothing
+) -> Publishers:
+    """Make them; `shown` are the counters of all processes together."""
+    counters = Counters()
+    return make_publish_server(
+        settings_from(assignments, routes=()),
+        sink,
+        clock=LoopClock(asyncio.get_running_loop()),
+        counters=counters,
+        publishing=None,
+        count=lambda: shown or counters,
+        recover=recover,
+    )
+
+
+async def start(publishers: Publishers) -> None:
+    await publishers.start(listen(settings_from((), routes=()).publish.address, SocketOptions(backlog=BACKLOG)))
+
+
+def test_without_a_hub_nothing_takes_publications_to_it() -> None:
+    assert make_publishing(None) is None
+
+
+async def test_the_publish_port_alone_is_what_there_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="holdfast")
+    publishers = make(ListSink())
+    await start(publishers)
+    _, writer = await asyncio.open_connection(*publishers.address)
+    writer.close()
+    await publishers.stop()
+    assert "ZeroMQ" not in caplog.text
+
+
+async def test_the_metrics_are_those_of_all_processes() -> None:
+    publishers = make(ListSink(), shown=Counters(deliveries=17))
+    await start(publishers)
+    async with await RawClient.connect(publishers.address) as client:
+        assert b"holdfast_deliveries_total 17.0" in (await client.fetch("/metrics")).body
+    await publishers.stop()
+
+
+async def test_recover_is_for_the_order_of_items_and_for_those_who_are_held(room: Room) -> None:
+    broker = Broker(edge=room.edge, clock=room.clock, wheel=room.wheel, counters=room.counters, settings=room.settings)
+    broker.publish([identified("1"), identified("3", after="2")])
+    assert room.counters.publications_early == 1
+    _, session = await room.poll("room")
+    publishers = make(ListSink(), recover=make_recover(broker, room.edge))
+    await start(publishers)
+    async with await RawClient.connect(publishers.address) as client:
+        assert (await client.fetch("/recover", method="POST")).body == b"Updated\n"
+    await publishers.stop()
+    room.clock.advance(1)
+    assert [retry[0] for retry in room.door.retried] == [session.transport]
+    broker.publish([identified("9", after="8")])
+    assert room.counters.publications_early == 1
+
+
+def identified(item_id: str, after: str | None = None) -> Item:
+    return Item(channel=Channel("other"), id=ItemId(item_id), prev_id=None if after is None else ItemId(after))
+
+
+@pytest.fixture
+async def room() -> AsyncGenerator[Room]:
+    async with Room() as room:
+        yield room
+
+
+async def test_with_a_hub_its_path_is_known_to_the_publish_port() -> None:
+    counters, clock = Counters(), LoopClock(asyncio.get_running_loop())
+    settings = settings_from(["mercure.publisher_key=" + "k" * 32, "mercure.history="], routes=())
+    hub = make_hub(settings.hub, clock=clock, counters=counters)
+    hub.open()
+    publishers = make_publish_server(
+        settings,
+        ListSink(),
+        clock=clock,
+        counters=counters,
+        publishing=make_publishing(hub),
+        count=lambda: counters,
+        recover=nothing,
+    )
+    await start(publishers)
+    async with await RawClient.connect(publishers.address) as client:
+        answer = await client.fetch(settings.hub.path, method="POST", body=b"topic=x")
+        assert answer.status == 401
+    await publishers.stop()
+    await hub.close()
+
+
+async def test_zeromq_sockets_are_served_beside_it_until_it_stops(tmp_path: Path) -> None:
+    sink = ListSink()
+    publishers = make(sink, f"zeromq.pull=ipc://{tmp_path}/pull")
+    await start(publishers)
+    async with zeromq_peer() as peer:
+        await peer.push(f"ipc://{tmp_path}/pull", encode_tnetstring({"channel": "c", "http-stream": {"content": "x"}}))
+        await until(lambda: sink.items)
+    await publishers.stop()
+    again = make(sink, f"zeromq.pull=ipc://{tmp_path}/pull")
+    await start(again)
+    await again.stop()
+
+
+async def test_where_an_endpoint_is_taken_nothing_is_left_open(tmp_path: Path) -> None:
+    first, second = (make(ListSink(), f"zeromq.pull=ipc://{tmp_path}/pull") for _ in range(2))
+    await start(first)
+    sockets = listen(settings_from((), routes=()).publish.address, SocketOptions(backlog=BACKLOG))
+    with pytest.raises(OSError, match="Address already in use"):
+        await second.start(sockets)
+    assert [sock.fileno() for sock in sockets] == [-1]
+    await first.stop()
+
+
+async def test_a_key_that_cannot_be_read_is_the_operators_fault(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^publish\.token: "):
+        make(ListSink(), f"publish.token=file:{tmp_path}/nothing")
