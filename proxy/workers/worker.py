@@ -11,10 +11,10 @@ import asyncio
 import logging
 import os
 import random as random_module
+import shutil
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -79,8 +79,9 @@ class Worker:
         self._reporting: TimerHandle | None = None
 
     def settle(self) -> int:
-        """Acknowledge all that has been handled, and return how many requests the parent has not answered yet."""
+        """Tell the parent now what it is told in time, and return how many requests it has not answered yet."""
         self._parent.acknowledge()
+        self._parent.send(Counts(asdict(self.counters)))
         return self._parent.unanswered
 
     async def run(self) -> int:
@@ -211,10 +212,8 @@ def main() -> int:
 def _end_with_parent(life_line: int, link: Path) -> None:
     if os.read(life_line, 1):
         return
-    # What the parent would have tidied up; the last of its workers gets to it.
-    link.unlink(missing_ok=True)
-    with suppress(OSError):
-        link.parent.rmdir()
+    # The folder of the links, which the parent would have tidied up.
+    shutil.rmtree(link.parent, ignore_errors=True)
     # Not in good order: there is nobody to be told, and whoever starts Holdfast anew wants the port.
     os._exit(ORPHANED)
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
+import os
+import socket
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,6 +23,13 @@ from tests.support.turns import settle
 LINE_LIMIT = 1 << 20
 
 
+def abstract(name: str) -> socket.socket:
+    """Return a socket that is bound to an abstract name; the event loop's own calls take none."""
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind("\0" + name)
+    return bound
+
+
 class Team:
     """Use as an async context manager; `parent` is set once there is one."""
 
@@ -31,12 +37,13 @@ class Team:
         self.parent: Parent | None = None
         self._clock = clock
         self._seed = seed
-        self._folder = Path(tempfile.mkdtemp(prefix="team-"))
+        # Not in the file system: a runner that is killed leaves nothing behind.
+        self._name = f"holdfast-team-{os.getpid()}"
         self._members: list[Member] = []
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_unix_server(self._meet, self._folder / "team", limit=LINE_LIMIT)
+        self._server = await asyncio.start_unix_server(self._meet, sock=abstract(self._name), limit=LINE_LIMIT)
         return self
 
     async def __aexit__(
@@ -46,12 +53,11 @@ class Team:
             self._server.close()
         for member in self._members:
             member.close()
-        shutil.rmtree(self._folder)
 
     @property
     def command(self) -> Sequence[str]:
         """What starts a worker."""
-        return (sys.executable, "-P", "-m", "tests.support.worker_runner", str(self._folder / "team"))
+        return (sys.executable, "-P", "-m", "tests.support.worker_runner", self._name)
 
     async def ask(self, name: str, value: object = None) -> list[Any]:
         """Ask every worker, and return the answers of those that have not ended meanwhile."""

@@ -1,7 +1,7 @@
-"""A worker of an app under test: `python -m tests.support.worker_runner SOCKET`, started by the app as its own worker.
+"""A worker of an app under test: `python -m tests.support.worker_runner NAME`, started by the app as its own worker.
 
-SOCKET is the runner's (`team`): the first line from there says what time it is, each further one is a command, answered
-with one line. Everything else is as in `proxy.workers.worker`.
+NAME is that of the runner's abstract socket (`team`): the first line from there says what time it is, each further one
+is a command, answered with one line. Everything else is as in `proxy.workers.worker`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 from random import Random
 from typing import Any
@@ -64,8 +65,10 @@ class WorkerRunner:
                 raise ValueError(f"no such command: {name}")
 
 
-async def run(start: WorkerStart, path: str) -> int:
-    reader, writer = await asyncio.open_unix_connection(path)
+async def run(start: WorkerStart, name: str) -> int:
+    runner = socket.socket(socket.AF_UNIX)
+    runner.connect("\0" + name)
+    reader, writer = await asyncio.open_unix_connection(sock=runner)
     told = json.loads(await reader.readline())
     clock = None
     if told["now"] is not None:
