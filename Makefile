@@ -1,7 +1,7 @@
 # make run     start Holdfast in front of a demo; ROUTE='* localhost:8000' puts it in front of yours instead
 # make chat    start a chat in Flask; make signalling, WebRTC signalling in PHP; make score, live scores (see examples/)
 # make test    run the whole suite; ARGS='-k name' goes to pytest
-# make check   formatting, lint, types, import contracts, and the suite once more on asyncio's own loop
+# make check   formatting, lint, types, import contracts, the suite once more on asyncio's own loop, and with two workers
 # make bench   measure against the floor and the peers, into docs/benchmarks; ARGS='fanout --rounds 3' chooses
 # make clean   remove whatever these made
 #
@@ -23,7 +23,7 @@ NCHAN := /usr/lib/nginx/modules/ngx_nchan_module.so
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DELETE_ON_ERROR:
-.PHONY: run chat signalling score test check format lint types contracts test-asyncio bench debian clean
+.PHONY: run chat signalling score test check format lint types contracts test-asyncio test-workers bench debian clean
 
 run: $(RUN)
 	@exec $(if $(ROUTE),$(BIN)/holdfast run --route "$$ROUTE",$(BIN)/python examples/demo/run.py)
@@ -42,7 +42,7 @@ score: $(RUN)
 test: $(DEV) debian $(if $(wildcard $(NODE)/package-lock.json),$(NODE)/node_modules/.package-lock.json)
 	$(BIN)/python -m pytest $(ARGS)
 
-check: format lint types contracts test-asyncio
+check: format lint types contracts test-asyncio test-workers
 
 format: $(DEV)
 	$(BIN)/ruff format --check
@@ -59,6 +59,10 @@ types: $(DEV)
 
 contracts: $(DEV)
 	$(BIN)/lint-imports
+
+# The end-to-end suite in front of two worker processes: every claim that is not about one process must hold for both.
+test-workers: $(DEV)
+	HOLDFAST_TEST_WORKERS=2 $(BIN)/python -m pytest tests/e2e $(ARGS)
 
 # Other people's programs don't care which loop serves them.
 test-asyncio: $(DEV)

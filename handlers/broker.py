@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from handlers.counters import Counters
@@ -50,6 +50,7 @@ class Broker:
         self._clock = clock
         self._wheel = wheel
         self._counters = counters
+        self._is_closing = False
         self._recent = RecentIds(ttl=settings.id_cache_ttl)
         self._sequencer = Sequencer(
             wait=settings.message_wait, limit=settings.message_wait_limit, channels=settings.last_id_limit
@@ -64,7 +65,12 @@ class Broker:
         """
         now = self._clock.now()
         fresh = self._fresh(items, now)
-        self._deliver(self._in_order(fresh, now))
+        ready = self._in_order(fresh, now)
+        try:
+            self._deliver(ready)
+        except Exception as error:
+            self._note_lost(ready, error, known=fresh)
+            raise
         self._counters.publications += len(fresh)
         # Not before: where delivering failed, the publisher is told so, and must be able to try again.
         for item in fresh:
@@ -85,10 +91,15 @@ class Broker:
         self._note_late(released)
         try:
             self._deliver(released.items)
-        except Exception:
+        except Exception as error:  # noqa: BLE001  # `_note_lost` logs it
             # Nobody is left to be told: the publishers have their 200 already.
-            log.exception("%d items that had waited were not delivered", len(released.items))
+            self._note_lost(released.items, error)
         self._wait()
+
+    def close(self) -> None:
+        """Deliver what waits, and have nothing wait any more: whoever is to have it is about to go."""
+        self._is_closing = True
+        self.expire(math.inf)
 
     def _fresh(self, items: Sequence[Item], now: float) -> list[Item]:
         fresh: list[Item] = []
@@ -115,8 +126,22 @@ class Broker:
                 self._counters.publications_early += 1
                 log.info("publish channel=%s id=%s waits for id=%s", item.channel, item.id, item.prev_id)
         if self._sequencer.waiting:
+            ready += self._give_up() if self._is_closing else ()
             self._wait()
         return ready
+
+    def _give_up(self) -> Sequence[Item]:
+        released = self._sequencer.expire(math.inf)
+        self._note_late(released)
+        return released.items
+
+    def _note_lost(self, items: Iterable[Item], error: Exception, known: Iterable[Item] = ()) -> None:
+        """Tell of items that were not delivered, or not to all; whoever has published `known` is told by the answer."""
+        told = {id(item) for item in known}
+        lost = [item for item in items if id(item) not in told]
+        if lost:
+            self._counters.publications_lost += len(lost)
+            log.error("%d items that had waited were not delivered", len(lost), exc_info=error)
 
     def _note_late(self, released: Release) -> None:
         if released.late:

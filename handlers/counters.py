@@ -25,6 +25,8 @@ class Counters:
     """Requests answered with 501, or 400 where a request is too large to be held."""
     requests_unrouted: int = 0
     """Requests that no route matched."""
+    requests_looping: int = 0
+    """Requests for links that came back to where they were sent from."""
     requests_abandoned: int = 0
     """Requests whose client went away before the answer was complete."""
     backend_failures: int = 0
@@ -59,6 +61,8 @@ class Counters:
     """Requests to the publish port answered with an error."""
     deliveries: int = 0
     """Items written to held connections."""
+    publications_lost: int = 0
+    """Items that had waited for another and may not have been delivered: a fault of ours."""
     gaps: int = 0
     """Items not delivered to a session because they do not follow what it has had; its backend is asked instead."""
     items_contained: int = 0
@@ -85,6 +89,8 @@ class Counters:
     """Requests for next links of streams (`Grip-Link: rel=next`); streams that ask for the same share one."""
     link_retries: int = 0
     """Requests for next links that failed, and are to be sent again."""
+    link_overflows: int = 0
+    """Streams closed because more was published during the fetch of a next link than may wait for its answer."""
     link_failures: int = 0
     """Streams ended because their next link could not be had, or its answer could not be used."""
     gone_notices: int = 0

@@ -25,7 +25,7 @@ from handlers.protocol.item_run import split_runs
 from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
 from handlers.protocol.names import Channel
 from handlers.protocol.sifting import sift
-from handlers.protocol.subscribing import Subscription, Suspended
+from handlers.protocol.subscribing import NO_INQUIRY, Inquiry, Subscription, Suspended, with_place
 from handlers.protocol.ws_deflate import deflate_frame
 from handlers.protocol.ws_frames import CloseReason, Opcode, encode_frame
 from handlers.reliability import Reliability
@@ -79,8 +79,7 @@ class Edge:
 
     def subscribe(self, session: Held, subscription: Subscription) -> None:
         """Put a session that has joined on one more channel, or give it other filters there."""
-        others = (each for each in session.subscriptions if each.channel != subscription.channel)
-        session.subscriptions = (*others, subscription)
+        session.subscriptions = with_place(session.subscriptions, subscription)
         if session in self._sessions:
             self._put(session, subscription)
 
@@ -131,15 +130,21 @@ class Edge:
         for subscription in session.subscriptions:
             self._take_off(session, subscription.channel)
 
-    def catch_up(self, session: Session) -> None:
+    @property
+    def mark(self) -> int:
+        """When it is, for `Inquiry`: a number that grows with the items."""
+        return self._reliability.mark
+
+    def catch_up(self, session: Session, asked: Inquiry = NO_INQUIRY) -> None:
         """Update a session that has just been attached, if something came on its channels since its backend answered.
 
-        Of streams and long polls whose backend says what it has seen last (reference 3.6).
+        Of streams and long polls whose backend says what it has seen last (reference 3.6); `asked` is what it said that
+        to. A few are updated at once, a crowd in batches.
         """
-        missed = [each for each in session.subscriptions if self._reliability.has_missed(each)]
-        if missed and session in self._sessions:
-            self._counters.recoveries += 1
-            guarded(session, session.update)
+        if session not in self._sessions:
+            return
+        if any(self._reliability.has_missed(each, asked, prefix=session.prefix) for each in session.subscriptions):
+            self._reliability.recovery.hurry(session)
 
     def recover(self) -> None:
         """Have every stream and long poll ask its backend again, some at a time (the command `recover`)."""

@@ -17,7 +17,7 @@ from typing import Protocol
 from handlers.door import StreamLink
 from handlers.protocol.instruct import KeepAlive
 from handlers.protocol.items import Item
-from handlers.protocol.subscribing import Subscription, resumed, suspended
+from handlers.protocol.subscribing import NO_INQUIRY, Inquiry, LastSeen, Subscription, resumed, suspended
 from handlers.session import NO_META, Session, Site
 from handlers.stream import StreamSession
 
@@ -51,7 +51,12 @@ class Room(Protocol):
         """Deliver kept items to a session, but for those that it has had from its backend."""
         ...
 
-    def catch_up(self, session: Session) -> None:
+    @property
+    def mark(self) -> int:
+        """A number that grows with the items, for `Inquiry`."""
+        ...
+
+    def catch_up(self, session: Session, asked: Inquiry) -> None:
         """Update a session if it has missed something before it was on its channels."""
         ...
 
@@ -68,6 +73,7 @@ class LinkedStreamSession(StreamSession):
     """
 
     __slots__ = (
+        "_asked",
         "_counts",
         "_is_due",
         "_kept_items",
@@ -111,6 +117,7 @@ class LinkedStreamSession(StreamSession):
             prefix=prefix,
         )
         self.is_fetching = False
+        self._asked = NO_INQUIRY
         self._room = room
         self._link: StreamLink | None = link
         self._polling = polling
@@ -154,7 +161,7 @@ class LinkedStreamSession(StreamSession):
         self._kept_items.append(item)
         self._kept_size += len(item.http_stream.content or b"") if item.http_stream else 0
         if len(self._kept_items) > KEPT_ITEMS or self._kept_size > self.site.settings.outbox_limit:
-            self.site.counters.slow_clients += 1
+            self.site.counters.link_overflows += 1
             self.cut(f"{len(self._kept_items)} items of {self._kept_size} bytes wait for its backend's answer")
 
     def resume_writing(self) -> None:
@@ -164,6 +171,11 @@ class LinkedStreamSession(StreamSession):
             self._link.caught_up()
 
     # -- what the link says -------------------------------------------------------------------------------------------
+
+    def ask(self) -> LastSeen:
+        """Return what the backend is to be told, and note that it has been: it is about to be asked."""
+        self._asked = Inquiry(last_seen=self.last_seen(), mark=self._room.mark)
+        return self._asked.last_seen
 
     def begin_part(self, subscriptions: tuple[Subscription, ...], meta: Mapping[str, str]) -> None:
         """The backend has begun to answer: these are the channels now, and keep-alives would stand in between."""
@@ -191,7 +203,7 @@ class LinkedStreamSession(StreamSession):
         items, self._kept_items, self._kept_size = self._kept_items, [], 0
         self._room.resubscribe(self, tuple(map(resumed, self.subscriptions)))
         self._room.replay(self, items)
-        self._room.catch_up(self)  # on channels that are new, something may have come before they were
+        self._room.catch_up(self, self._asked)  # on channels that are new, something may have come before they were
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -230,4 +242,4 @@ class LinkedStreamSession(StreamSession):
         self.is_fetching = True
         self._poll_due = math.inf
         self._room.resubscribe(self, tuple(map(suspended, self.subscriptions)))
-        self._link.fetch(self.last_seen())
+        self._link.fetch(self.ask())

@@ -21,6 +21,9 @@ BATCH = 100
 PAUSE = 0.1
 """Seconds before a batch, the first one too."""
 
+FEW = 10
+"""Sessions of those that have missed something before they were held that need not wait, in each PAUSE."""
+
 
 class Recovery:
     """A queue of sessions in the timer wheel. A session is in it once, however often it is asked for."""
@@ -32,6 +35,8 @@ class Recovery:
         self._wheel = wheel
         self._counters = counters
         self._queue: dict[Session, None] = {}
+        self._few = 0
+        self._few_until = -math.inf
 
     def __len__(self) -> int:
         """Return how many sessions wait."""
@@ -43,6 +48,17 @@ class Recovery:
         if self._queue and self.deadline == math.inf:
             self._wait(self._clock.now())
 
+    def hurry(self, session: Session) -> None:
+        """Have `session` updated now if it is one of a few, and else soon."""
+        now = self._clock.now()
+        if now >= self._few_until:
+            self._few, self._few_until = FEW, now + PAUSE
+        if not self._few or self._queue:
+            self.ask((session,))
+            return
+        self._few -= 1
+        self._update(session)
+
     def forget(self, session: Session) -> None:
         """Let go of a session that has ended; harmless when it does not wait."""
         self._queue.pop(session, None)
@@ -53,10 +69,13 @@ class Recovery:
         for session in tuple(islice(self._queue, BATCH)):
             if session in self._queue:  # the update of one may end another
                 del self._queue[session]
-                self._counters.recoveries += 1
-                guarded(session, session.update)
+                self._update(session)
         if self._queue and self.deadline == math.inf:
             self._wait(now)
+
+    def _update(self, session: Session) -> None:
+        self._counters.recoveries += 1
+        guarded(session, session.update)
 
     def _wait(self, now: float) -> None:
         self.deadline = now + PAUSE

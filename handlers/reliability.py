@@ -16,7 +16,7 @@ from handlers.protocol.first_subscribers import FirstSubscribers
 from handlers.protocol.items import Item
 from handlers.protocol.last_ids import LastIds
 from handlers.protocol.names import Channel
-from handlers.protocol.subscribing import Subscription
+from handlers.protocol.subscribing import Inquiry, Subscription, was_asked
 from handlers.recovery import Recovery
 from handlers.session import Session
 from handlers.settings import HoldSettings
@@ -56,21 +56,27 @@ class Reliability:
         if not item.no_seq and (item.id is not None or self._last_ids):
             self._last_ids.note(item.channel, item.id)
 
-    def has_missed(self, subscription: Subscription) -> bool:
-        """Say whether something came on the channel between the backend's answer and now, and forget what.
+    @property
+    def mark(self) -> int:
+        """A number that grows with every item that is noted: when it was, for `Inquiry`."""
+        return self._last_ids.noted
 
-        The id is forgotten, or a backend that goes on naming another would be asked for ever.
+    def has_missed(self, subscription: Subscription, inquiry: Inquiry, *, prefix: str) -> bool:
+        """Say whether something came on the channel between the backend's answer and now.
+
+        A backend that was asked (`inquiry`) could know of all that had come by then. Whatever id it names, only what
+        came since counts: it would be asked for ever.
         """
         last = self._last_ids.get(subscription.channel)
         if subscription.prev_id is None or last is None or last == subscription.prev_id:
             return False
-        self._last_ids.forget(subscription.channel)
+        if was_asked(inquiry, subscription, prefix=prefix):
+            return self._last_ids.came_after(subscription.channel, inquiry.mark)
         return True
 
     def gap(self, session: Session, item: Item) -> None:
         """An item does not follow what `session` has had: its backend knows what lies between."""
         self._counters.gaps += 1
-        self._last_ids.forget(item.channel)
         log.debug("%s channel=%s id=%s: not what follows, its backend is asked", session.label, item.channel, item.id)
         self.recovery.ask((session,))
 

@@ -98,6 +98,7 @@ class App:
             settings=settings.hold,
         )
         bridge = self.hub and make_bridge(self.hub, edge=self.edge, broker=broker, counters=self.counters)
+        self._broker = broker
         self._publishers = make_publish_server(
             settings,
             bridge or broker,
@@ -146,6 +147,7 @@ class App:
     async def drain(self) -> None:
         """Stop accepting, end what is held and finish what is running within `drain_timeout`, then close."""
         self._notifier.stopping()
+        self._broker.close()
         await self.side.drain()
         await self._publishers.stop()
         if self.hub is not None:

@@ -74,8 +74,12 @@ class BackendPool(Protocol):
         """Close every connection."""
         ...
 
-    def take(self, address: BackendAddress) -> BackendConnection | None:
-        """Return a pooled connection that can be had without waiting."""
+    def take(self, address: BackendAddress, *, rested: bool = False) -> BackendConnection | None:
+        """Return a pooled connection that can be had without waiting.
+
+        For a request that may not be sent twice, ask for one that has `rested`: a backend that closes behind an answer
+        has had the time to say so.
+        """
         ...
 
     async def connect(self, address: BackendAddress) -> BackendConnection:

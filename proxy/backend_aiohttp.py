@@ -36,6 +36,7 @@ from proxy.backend import (
     ConnectFailed,
 )
 from proxy.backend_body import send_body
+from proxy.backend_socket import probe
 from proxy.protocol.answer_head import AnswerHead, AnswerHeadError, check_answer_head
 from proxy.protocol.answer_parser import HEAD_LIMIT, HEADER_LIMIT, INTERIM_LIMIT
 from proxy.request_body import RequestBody
@@ -48,6 +49,11 @@ NO_TIMEOUT = ClientTimeout(total=None)
 
 class AiohttpProtocol(ResponseHandler):
     """aiohttp's, but an answer that turns out bad after its head fails whoever reads its body, too."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        super().connection_made(transport)
+        probe(transport)
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """Fail the connection's readers. aiohttp 3.14 forgets the body's, who then waits for ever."""
@@ -85,7 +91,7 @@ class AiohttpPool:
         """Close every pooled connection."""
         await self._connector.close()
 
-    def take(self, address: BackendAddress) -> AiohttpConnection | None:
+    def take(self, address: BackendAddress, *, rested: bool = False) -> AiohttpConnection | None:
         """Return nothing: aiohttp's pool is asked by `connect`, in one go with a new connection."""
         return None
 

@@ -49,6 +49,7 @@ class OwnAnswer:
         "status",
         "timer",
         "waiter",
+        "waiting",
     )
 
     def __init__(self, connection: Source, pieces: list[bytes]) -> None:
@@ -57,6 +58,8 @@ class OwnAnswer:
         self.is_complete = False
         self.has_head = False
         self._pieces = pieces
+        self.waiting = 0
+        """Bytes of the body that have come and were not read."""
         self.waiter: asyncio.Future[None] | None = None
         self.timer: TimerHandle | None = None  # until the head is here
 
@@ -129,6 +132,7 @@ class OwnAnswer:
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
+        self.waiting = 0
         if self.connection is not None and self.connection.is_reading_paused:
             self.connection.resume_reading()
         return data

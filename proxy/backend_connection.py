@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 from functools import partial
 from typing import Protocol, cast
 
@@ -15,6 +16,7 @@ from handlers.timers import Clock
 from proxy.backend import READ_BUFFER, AnswerFailed, AnswerTruncated, BackendAddress
 from proxy.backend_answer import OwnAnswer
 from proxy.backend_body import send_body
+from proxy.backend_socket import poll_of, probe
 from proxy.protocol.answer_head import AnswerHeadError
 from proxy.protocol.answer_parser import AnswerParser, AnswerSyntaxError
 from proxy.request_body import RequestBody
@@ -47,6 +49,7 @@ class OwnConnection(asyncio.Protocol):
         "_keeper",
         "_loop",
         "_parser",
+        "_poll",
         "_reading_paused",
         "_taken",
         "_transport",
@@ -62,6 +65,7 @@ class OwnConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = AnswerParser()
         self._transport: asyncio.Transport | None = None
+        self._poll: select.poll | None = None  # of its socket, from the first time that it is idle
         self._answer: OwnAnswer | None = None
         self._writer: asyncio.Task[None] | None = None
         self._taken: asyncio.Future[None] | None = None  # what is waited for while the backend is behind
@@ -78,6 +82,20 @@ class OwnConnection(asyncio.Protocol):
     def is_usable(self) -> bool:
         """Whether a request may be sent, as far as is known here."""
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is usable, and the backend has neither closed it nor sent what nobody had asked for.
+
+        The socket is looked at: the event loop may not have come to read it yet. Only for an idle connection. What is
+        there ends the connection as soon as it is read.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if self._poll is None:
+            self._poll = poll_of(transport)
+        return not self._poll.poll(0)
 
     @property
     def is_reading_paused(self) -> bool:
@@ -184,6 +202,7 @@ class OwnConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        probe(transport)
 
     def data_received(self, data: bytes) -> None:
         """Take what the backend sent."""
@@ -192,6 +211,7 @@ class OwnConnection(asyncio.Protocol):
             self._refuse_stray()
             return
         parser = self._parser
+        taken = len(parser.pieces)
         self._is_silent = False
         if parser.is_switched:
             parser.tail += data
@@ -216,7 +236,8 @@ class OwnConnection(asyncio.Protocol):
         if parser.is_complete:
             self._complete(answer)
         else:
-            self._pause_beyond(sum(map(len, parser.pieces)))
+            answer.waiting += sum(map(len, parser.pieces[taken:]))
+            self._pause_beyond(answer.waiting)
         answer.wake()
 
     def eof_received(self) -> None:

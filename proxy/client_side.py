@@ -7,6 +7,7 @@ where it is in another. Knows nothing of publishers but the object that takes pu
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -59,12 +60,15 @@ class ClientSide:
         hub: HubParts | None = None,
         publishing: Publishing | None = None,
         roll: Roll | None = None,
+        mark: str = "",
     ) -> None:
         """Make all parts. Needs a running event loop. Raises SettingsError for a key that cannot be used.
 
         `hub` and `publishing` come together. `roll` says who is subscribed, where that is more than this process knows.
+        `mark` is a token that all processes of one Holdfast share, and none of another; by default a new one.
         """
         self._settings = settings
+        self._mark = mark or f"holdfast-{secrets.token_hex(8)}"
         self._clock = clock
         self._counters = counters
         wheel = TimerWheel(clock)
@@ -148,7 +152,7 @@ class ClientSide:
     def _make_front(self, hub: HubDoor | None) -> Front:
         settings = self._settings.proxy
         upstream_key = load_key(settings.upstream_key, "upstream_key")
-        outgoing = Outgoing(settings=settings, upstream_key=upstream_key, clock=self._clock)
+        outgoing = Outgoing(settings=settings, upstream_key=upstream_key, clock=self._clock, mark=self._mark.encode())
         self.links = self._make_links(outgoing)
         return Front(
             router=self._router,

@@ -32,6 +32,8 @@ log = logging.getLogger("holdfast.client")
 LINGER_SECONDS = 2.0
 """How long a refused client may go on sending before it is cut; closing at once would destroy the answer."""
 
+HEAD_SECONDS = 75.0
+"""How long a connection may be without its first whole head where `keep_alive_timeout` is 0."""
 DISCARD_SECONDS = 10.0
 """How long the rest of a body that nobody wants may take to come, before its connection is closed."""
 
@@ -135,8 +137,7 @@ class ClientConnection(asyncio.Protocol):
         # IPv4 looks like IPv4, on a dual-stack socket too.
         self._peer = str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else ""
         self.is_tls = client.get_extra_info("sslcontext") is not None
-        if self.options.keep_alive_timeout > 0:
-            self._count_idle_time()
+        self._count_idle_time()
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends."""
@@ -176,7 +177,7 @@ class ClientConnection(asyncio.Protocol):
         """Close if nothing has come in time (`handlers.timers.Timed`)."""
         if self._task is None:
             self.close()
-        elif self.options.keep_alive_timeout > 0:
+        else:
             self._count_idle_time()
 
     @property
@@ -259,7 +260,7 @@ class ClientConnection(asyncio.Protocol):
         self._feed.let_go()
 
     def _count_idle_time(self) -> None:
-        self.deadline = self.options.clock.now() + self.options.keep_alive_timeout
+        self.deadline = self.options.clock.now() + (self.options.keep_alive_timeout or HEAD_SECONDS)
         if self.tick == NOWHERE:  # a deadline that moves away needs no telling
             self.server.wheel.watch(self)
 
@@ -302,7 +303,7 @@ class ClientConnection(asyncio.Protocol):
             peer=self._peer,
             is_tls=self.is_tls,
             retried=self.retried,
-            earlier=self._earlier,
+            earlier=self._earlier.unless_large(self._feed.framer.head_bytes),
         )
         try:
             await self.options.serve(exchange)

@@ -14,6 +14,7 @@ from handlers.protocol.answers import Answer, AnswerForm, connection_headers, en
 from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk, encode_head, has_body, standard_reason
 from handlers.protocol.subscribing import LastSeen
 from handlers.session import Session
+from proxy.backend import AnswerTruncated
 from proxy.incoming import Repetition
 from proxy.protocol.framing import RequestHead
 from proxy.request_body import RequestBody
@@ -193,13 +194,14 @@ class Exchange:
         self._connection.writable.write(pending)
 
     def send_whole(self, data: bytes) -> None:
-        """Write all of the body and end the answer, in one write with the head if that has not left yet."""
+        """Write all of the body and end the answer, in one write with the head if that has not left yet.
+
+        Raises AnswerTruncated as `end` does.
+        """
         if not self._carries_body:
             data = b""
-        if self._length is not None and len(data) != self._length:
-            self.abort()
-            return
         self.size = len(data)
+        self._check_length()
         if self._is_chunked and self._carries_body:
             data = encode_chunk(data) + LAST_CHUNK
         written, self._pending = self._pending + data, b""
@@ -213,10 +215,11 @@ class Exchange:
         await self._connection.flushed()
 
     def end(self) -> None:
-        """End the answer. One that is shorter or longer than announced is cut: the next would be taken for its rest."""
-        if self._length is not None and self.size != self._length:
-            self.abort()
-            return
+        """End the answer. One that is shorter or longer than announced is cut: the next would be taken for its rest.
+
+        Raises AnswerTruncated then, for the log and the counter.
+        """
+        self._check_length()
         last = LAST_CHUNK if self._is_chunked and self._carries_body else b""
         if self._pending or last:
             self._connection.writable.write(self._pending + last)
@@ -227,6 +230,11 @@ class Exchange:
         """Cut the connection: the answer cannot be completed, and the client must see that it is not."""
         self._reusable = False
         self._connection.writable.abort()
+
+    def _check_length(self) -> None:
+        if self._length is not None and self.size != self._length:
+            self.abort()
+            raise AnswerTruncated(f"a body of {self.size} bytes where {self._length} were announced")
 
     def hand_over(self, session: Session) -> None:
         """Give the transport to `session`, with the bytes of later requests. Nothing may be written here afterwards."""

@@ -13,7 +13,6 @@ from typing import Protocol
 from proxy.body_reader import BodyOwner, BodyReader
 from proxy.errors import RequestBodyError
 from proxy.protocol.framing import FramingLimits, RequestError, RequestFramer, RequestHead
-from proxy.request_body import REPLAY_LIMIT
 
 KEPT_LIMIT = 65_536
 """Bytes of later requests read ahead while one is answered."""
@@ -76,9 +75,10 @@ class Feed:
             self._later += data
             return None
         framer = self.framer
-        if len(data) > TURN_BYTES and self._is_in_chunks:
-            data = self._put_off(data)
-        message = self._step(framer.receive, data)
+        if len(data) > TURN_BYTES and (framer.head is None or self._is_in_chunks):
+            message = self._step(self._receive_long, data)
+        else:
+            message = self._step(framer.receive, data)
         if self._goes_on and framer.is_complete:
             message = self._next()
         if framer.kept > KEPT_LIMIT:
@@ -117,11 +117,28 @@ class Feed:
         head = self.framer.head
         return head is not None and head.chunked and not self.framer.is_complete
 
-    def _put_off(self, data: bytes) -> bytes:
-        self._later = data[TURN_BYTES:]
-        self._owner.pause_for_kept()
-        asyncio.get_running_loop().call_soon(self._go_on_later)
-        return data[:TURN_BYTES]
+    def _receive_long(self, data: bytes) -> bytes:
+        """Take more than is decoded of chunks in one turn; only whoever knows the head knows whether it is of those."""
+        framer = self.framer
+        while True:
+            ready, data = framer.receive(data[:TURN_BYTES]), data[TURN_BYTES:]
+            if framer.head is not None or not data:
+                break
+        if data and self._is_in_chunks:
+            self._later = data
+            self._owner.pause_for_kept()
+            asyncio.get_running_loop().call_soon(self._go_on_later)
+        elif data:
+            ready += framer.receive(data)
+        return ready
+
+    def _begin_next(self) -> bytes:
+        framer = self.framer
+        if framer.kept <= TURN_BYTES:
+            return framer.next()
+        kept = framer.take_kept()
+        framer.next()
+        return self._receive_long(kept)
 
     def _go_on_later(self) -> None:
         later, self._later = self._later, b""
@@ -134,8 +151,8 @@ class Feed:
     def _next(self) -> Message | None:
         self._goes_on = self.is_answered = self.is_begun = False
         self._reader = None
-        message = self._step(self.framer.next)
-        if self.framer.kept <= KEPT_LIMIT:
+        message = self._step(self._begin_next)
+        if not self._later and self.framer.kept <= KEPT_LIMIT:
             self._owner.resume_for_kept()
         return message
 
@@ -151,7 +168,7 @@ class Feed:
         if self.is_begun or framer.head is None:
             return None
         self.is_begun = True
-        if framer.is_complete and (not framer.head.chunked or len(data) <= REPLAY_LIMIT):
+        if framer.is_complete:
             return framer.head, data
         self._reader = BodyReader(self._owner)
         self._fill(self._reader, data)

@@ -28,8 +28,12 @@ class Flow(msgspec.Struct, kw_only=True):
     """Whether what the backend says with GRIP is for us, and not for a proxy in front of us or for nobody."""
     target: Target | None = None
     """None until one has answered."""
+    answer_seconds: float = 0
+    """How long the target may take for an answer that has to be read whole, once its head is here; 0 is no bound."""
     is_over_http: bool = False
     """Whether the target was asked by WebSocket-over-HTTP."""
+    mark: int = 0
+    """Of a request that is sent again: the edge's (`Edge.mark`) when it was."""
     hub_path: str = ""
     """Where this process's own Mercure hub is."""
 

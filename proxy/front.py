@@ -19,6 +19,7 @@ from proxy.exchange import Exchange
 from proxy.flow import Flow, log_request
 from proxy.holding import Holding
 from proxy.hub.door import HubDoor
+from proxy.incoming import Incoming
 from proxy.outgoing import Outgoing
 from proxy.protocol.matching import host_of
 from proxy.protocol.route import Proto, Target
@@ -30,6 +31,7 @@ from proxy.websocket import WebSockets
 
 log = logging.getLogger("holdfast.front")
 
+LOOP = "Link leads back to this proxy."
 NO_ROUTE = "Route not found"
 BAD_GATEWAY = "Error while proxying to origin."
 GATEWAY_TIMEOUT = "Timed out while proxying to origin."
@@ -73,6 +75,9 @@ class Front:
         """
         self._counters.requests += 1
         incoming = self._outgoing.read(exchange)
+        if incoming.is_looping:
+            self._refuse_loop(exchange, incoming)
+            return
         if self._hub is not None and self._hub.takes(incoming.path):
             await self._hub.serve(exchange, incoming)
             return
@@ -152,10 +157,13 @@ class Front:
     async def _forward(self, flow: Flow, targets: tuple[Target, ...]) -> None:
         if flow.exchange.head.expects_continue:
             flow.exchange.send_continue()
+        if flow.exchange.is_retry:
+            flow.mark = self._holding.mark
         request = self._outgoing.write(flow.exchange, flow.incoming, flow.loaded)
         reached = await self._upstream.send(targets, request)
         answer = reached.answer
         flow.target = reached.target
+        flow.answer_seconds = self._upstream.answer_limit(reached.target)
         try:
             if flow.speaks_grip and is_grip(answer.headers):
                 await self._holding.obey(flow, answer)
@@ -164,6 +172,13 @@ class Front:
                 await relay(flow.exchange, answer, speaks_grip=False, added=flow.added_headers)
         finally:
             answer.close()
+
+    def _refuse_loop(self, exchange: Exchange, incoming: Incoming) -> None:
+        # Held, it would be one more connection to ourselves each time that the link is asked, each within the last.
+        self._counters.requests_looping += 1
+        log.warning("%s: a link leads back here by way of another host", incoming.uri)
+        exchange.answer_text(508, LOOP)
+        log_request(exchange, incoming, None)
 
     def _refuse_unsupported(self, flow: Flow, text: str) -> None:
         self._counters.requests_unsupported += 1

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from handlers.deadline import Deadline
 from handlers.protocol.http1 import Headers
+from handlers.timers import Clock
 from proxy.errors import UpstreamError
 
 HELD_BODY_LIMIT = 100_000
@@ -47,8 +49,22 @@ class HeldAnswer(Protocol):
         ...
 
 
-async def read_limited(answer: HeldAnswer, *, target: str) -> bytes:
-    """Read a body that has to be kept whole; `target` is who sends it. Raises UpstreamError (502) over the limit."""
+async def read_limited(answer: HeldAnswer, *, target: str, clock: Clock, seconds: float) -> bytes:
+    """Read a body that has to be kept whole; `target` is who sends it. It has `seconds` to come; 0 is no bound.
+
+    Raises UpstreamError: 502 over the limit, 504 when the time is up.
+    """
+    if not seconds:
+        return await _read_limited(answer, target)
+    try:
+        async with Deadline(clock, seconds):
+            return await _read_limited(answer, target)
+    except TimeoutError as error:
+        detail = f"{target}: no end of the answer within {seconds:g} seconds"
+        raise UpstreamError(status=504, detail=detail) from error
+
+
+async def _read_limited(answer: HeldAnswer, target: str) -> bytes:
     body = bytearray()
     while data := await answer.read():
         body += data

@@ -19,7 +19,7 @@ from handlers.protocol.filters import OBEYED
 from handlers.protocol.grip import is_grip, is_instruct_body, parse_instruct
 from handlers.protocol.http1 import has_body
 from handlers.protocol.instruct import HoldMode, Instruct
-from handlers.protocol.subscribing import Subscription
+from handlers.protocol.subscribing import NO_INQUIRY, Inquiry, Subscription
 from handlers.response import ResponseSession
 from handlers.session import NO_META, Site
 from handlers.stream import StreamSession
@@ -56,6 +56,11 @@ class Holding:
         self._links = links
         self._told: set[str] = set()
 
+    @property
+    def mark(self) -> int:
+        """When it is, in items: see `Edge.mark`."""
+        return self._edge.mark
+
     async def obey(self, flow: Flow, answer: HeldAnswer) -> None:
         """Do what the answer's instruct says. Raises InstructError when it cannot be obeyed."""
         if is_grip(answer.headers) and not await self._read_request(flow):
@@ -63,7 +68,7 @@ class Holding:
             log.warning("%s: %s", flow.uri, REQUEST_TOO_LARGE)
             flow.exchange.answer_text(400, REQUEST_TOO_LARGE)
             return
-        body = await read_limited(answer, target=name_of(flow)) if is_instruct_body(answer.headers) else None
+        body = await self._read_whole(flow, answer) if is_instruct_body(answer.headers) else None
         instruct = parse_instruct(status=answer.status, reason=answer.reason, headers=answer.headers, body=body)
         if flow.added_headers:
             instruct = replace(instruct, headers=instruct.headers + flow.added_headers)
@@ -116,7 +121,7 @@ class Holding:
             session.leave()
             raise
         if session.can_update:
-            self._edge.catch_up(session)
+            self._edge.catch_up(session, told_with(asked.flow))
 
     def _make_stream(self, asked: Asked) -> StreamSession:
         flow, instruct, form = asked.flow, asked.instruct, asked.flow.exchange.form
@@ -151,7 +156,7 @@ class Holding:
         flow = asked.flow
         self._site.counters.instructs_refused += 1
         log.warning("%s: stream ended: %s", flow.uri, reason)
-        answer = await whole_answer(asked)
+        answer = await self._whole_answer(asked)
         if flow.shows_reasons:
             reason_text = f"\n\n{reason}\n".encode("utf-8", "surrogateescape")
             answer = Answer(
@@ -167,7 +172,7 @@ class Holding:
             subscriptions=self._subscribe(asked),
             label=asked.flow.uri,
             form=exchange.form,
-            answer=await whole_answer(asked),
+            answer=await self._whole_answer(asked),
             timeout=asked.instruct.timeout,
             request=exchange.request_bytes(),
             link=self._links.make(asked.flow, asked.instruct, has_next=False),
@@ -180,7 +185,17 @@ class Holding:
         except BaseException:
             session.leave()
             raise
-        self._edge.catch_up(session)
+        self._edge.catch_up(session, told_with(asked.flow))
+
+    async def _whole_answer(self, asked: Asked) -> Answer:
+        """Return what the client is to get, its body read whole. Raises UpstreamError as `read_limited` does."""
+        instruct = asked.instruct
+        body = await self._read_whole(asked.flow, asked.answer) if instruct.body is None else instruct.body
+        return Answer(status=instruct.status, reason=instruct.reason, headers=instruct.headers, body=body)
+
+    async def _read_whole(self, flow: Flow, answer: HeldAnswer) -> bytes:
+        target = flow.target.name if flow.target else ""
+        return await read_limited(answer, target=target, clock=self._site.clock, seconds=flow.answer_seconds)
 
     def _subscribe(self, asked: Asked) -> tuple[Subscription, ...]:
         flow = asked.flow
@@ -211,13 +226,7 @@ async def body_of(asked: Asked) -> AsyncIterator[bytes]:
         yield data
 
 
-async def whole_answer(asked: Asked) -> Answer:
-    """Return what the client is to get, its body read whole. Raises UpstreamError (502) beyond HELD_BODY_LIMIT."""
-    instruct = asked.instruct
-    body = await read_limited(asked.answer, target=name_of(asked.flow)) if instruct.body is None else instruct.body
-    return Answer(status=instruct.status, reason=instruct.reason, headers=instruct.headers, body=body)
-
-
-def name_of(flow: Flow) -> str:
-    """Return the name of the target that has answered."""
-    return flow.target.name if flow.target else ""
+def told_with(flow: Flow) -> Inquiry:
+    """Return what the backend was told: with a request that is sent again, what its client has seen, and when."""
+    retried = flow.exchange.retried
+    return NO_INQUIRY if retried is None else Inquiry(last_seen=retried, mark=flow.mark)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from handlers.protocol.http1 import Headers
+from proxy.protocol.repeated_head import REMEMBERED_BYTES
 from proxy.protocol.request_head import RequestHead
 from proxy.router import LoadedRoute
 
@@ -25,6 +26,8 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     is_trusted: bool
     uri: str
     client: str
+    is_looping: bool = False
+    """Whether it is a link's that this very Holdfast has sent directly."""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +57,13 @@ class Repetition:
         self._head: RequestHead | None = None
         self._incoming: Incoming | None = None
         self._written: Written | None = None
+
+    def unless_large(self, head_bytes: bytes) -> Repetition:
+        """Return what serves the request with this head: itself, or one that goes with a request whose head is large.
+
+        Thousands of idle connections may each have sent a large one, which `repeated_head` does not keep either.
+        """
+        return self if len(head_bytes) <= REMEMBERED_BYTES else Repetition()
 
     def same_incoming(self, head: RequestHead, *, is_trusted: bool) -> Incoming | None:
         """Return the facts about the last request if `head` is its head."""

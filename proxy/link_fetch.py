@@ -24,6 +24,7 @@ from proxy.held_answer import HeldAnswer, read_limited
 from proxy.link_site import LinkSite, LinkWay
 from proxy.protocol.next_link import NextLinkFetch, Sequel, encoding_of, fault_of, is_success
 from proxy.protocol.route import Target
+from proxy.upstream import Reached
 
 log = logging.getLogger("holdfast.link")
 
@@ -56,14 +57,14 @@ class Follower(Protocol):
 class Fetch:
     """For one or more followers. `join` any number of times, then `start`; `begun` is called when it is too late to."""
 
-    __slots__ = ("_begun", "_followers", "_last_seen", "_machine", "_site", "_task", "_turn", "deadline", "tick", "way")
+    __slots__ = ("_begun", "_followers", "_machine", "_site", "_task", "_turn", "deadline", "last_seen", "tick", "way")
 
     def __init__(self, site: LinkSite, way: LinkWay, last_seen: LastSeen, begun: Callable[[Fetch], None]) -> None:
         self.way = way
         self.deadline = math.inf
         self.tick = NOWHERE
         self._site = site
-        self._last_seen = last_seen
+        self.last_seen = last_seen
         self._begun = begun
         self._machine = NextLinkFetch()
         self._followers: dict[Follower, None] = {}
@@ -83,6 +84,10 @@ class Fetch:
         self.deadline = math.inf
         if self._task is not None:
             self._task.cancel()
+
+    def asks_for(self, way: LinkWay, last_seen: LastSeen) -> bool:
+        """Say whether this is the fetch of that very link, with the same told."""
+        return (self.way.uri, self.last_seen) == (way.uri, last_seen)
 
     def start(self, due: float) -> None:
         """Send the request at `due`."""
@@ -106,7 +111,12 @@ class Fetch:
         try:
             async with self._site.slot(self.way):
                 self._begun(self)  # whoever asks from here on may have missed what this answer does not know of
-                await self._ask()
+                reached = await self._ask()
+            # A body may be long, and clients slow to take it: others are not kept waiting for that.
+            try:
+                await self._pass_on(reached.answer, reached.target)
+            finally:
+                reached.answer.close()
         except (UpstreamError, AnswerTruncated, InstructError) as error:
             self._fail(str(error))
         except Exception:
@@ -116,19 +126,15 @@ class Fetch:
         finally:
             self._task = None  # each would hold the other until the garbage collector runs
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> Reached:
         self._site.counters.link_requests += 1
-        reached = await self._site.send(self.way, method=b"GET", last_seen=self._last_seen)
-        try:
-            await self._pass_on(reached.answer, reached.target)
-        finally:
-            reached.answer.close()
+        return await self._site.send(self.way, method=b"GET", last_seen=self.last_seen)
 
     async def _pass_on(self, answer: HeldAnswer, target: Target) -> None:
         instruct = await self._read_instruct(answer, target)
         fault = fault_of(instruct)
         if fault is not None:
-            last = await read_limited(answer, target=target.name) if instruct.body is None else instruct.body
+            last = await self._read_whole(answer, target) if instruct.body is None else instruct.body
             for follower in self._let_go():
                 follower.fail(fault, last)
             return
@@ -148,8 +154,12 @@ class Fetch:
             raise UpstreamError(status=502, detail=f"{target.name}: status {answer.status}")
         if coding := encoding_of(answer.headers):
             raise InstructError(f"a stream cannot go on with Content-Encoding '{coding}'")
-        body = await read_limited(answer, target=target.name) if is_instruct_body(answer.headers) else None
+        body = await self._read_whole(answer, target) if is_instruct_body(answer.headers) else None
         return parse_instruct(status=answer.status, reason=answer.reason, headers=answer.headers, body=body)
+
+    async def _read_whole(self, answer: HeldAnswer, target: Target) -> bytes:
+        seconds = self._site.upstream.answer_limit(target)
+        return await read_limited(answer, target=target.name, clock=self._site.clock, seconds=seconds)
 
     async def _caught_up(self) -> None:
         """Wait while every follower is behind. Nobody waits for the slowest: it is cut when it is too far behind."""

@@ -17,7 +17,10 @@ from proxy.router import LoadedRoute
 from proxy.upstream import BackendRequest, Reached, Upstream
 
 AT_ONCE = 500
-"""Requests for links that may be under way to one place at once; further ones wait for their turn."""
+"""Requests for links that one place may have to answer at once; further ones wait for their turn.
+
+Counted until an answer begins.
+"""
 
 PLACES = 1000
 """Places for which the right to ask is kept."""

@@ -7,6 +7,7 @@ Made by `proxy.client_side`, asked by `proxy.holding` at hold time, and then by 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from functools import partial
 from typing import assert_never
 from zlib import crc32
@@ -23,7 +24,7 @@ from proxy.flow import Flow
 from proxy.link_fetch import Fetch
 from proxy.link_site import LinkSite, LinkWay
 from proxy.protocol.link_uri import LinkError, LinkUri, follow, request_uri
-from proxy.protocol.next_link import End, GoOn, HoldAgain, Sequel, is_success
+from proxy.protocol.next_link import PAGES, PAUSE, End, GoOn, HoldAgain, Pages, Sequel, is_success
 from proxy.protocol.route import Proto, Target
 from proxy.router import LoadedRoute, Router
 from proxy.subscriptions import subscribe
@@ -35,6 +36,9 @@ AT_ONCE = 0.0
 
 GONE_SECONDS = 60.0
 """How long a backend may take to note that a hold has ended: clients that come and go must not pile up requests."""
+
+GONE_LIMIT = 10_000
+"""How many ends of holds one place may have to take note of; each that waits is a task of a few kilobytes."""
 
 LAST_SECONDS = 2.0
 """How long it may take when the process stops."""
@@ -48,6 +52,8 @@ class Links:
         self.room = room
         self._router = router
         self._fetches: dict[tuple[object, ...], Fetch] = {}
+        self._untold: Counter[tuple[Target, ...]] = Counter()
+        """How many ends each place has still to be told of."""
 
     def make(self, flow: Flow, instruct: Instruct, *, has_next: bool) -> HoldLink | None:
         """Return what a hold needs, None where it has no link. Without `has_next` only its end is of interest.
@@ -72,14 +78,16 @@ class Links:
     def way(self, loaded: LoadedRoute, base: LinkUri, uri: LinkUri) -> LinkWay:
         """Return the way to a link of a hold that began with a request for `base` on the route `loaded`.
 
-        On the same scheme, host and port that is the same route, if the route is for the path, or else whichever a
-        client would take: asked from outside, we would hold our own request. All else is asked directly.
+        To the place of that request it is the same route, if the route is for the path or there is no other, or else
+        whichever a client would take. Never directly: asked from outside, we would hold our own request; and what is
+        relative leads to whatever host the client has named, which must not be told, or obeyed. All else is asked
+        directly, since a backend has written the host.
         """
         if not uri.is_same_place(base):
             return LinkWay(loaded=loaded, uri=uri, is_internal=False)
         if not uri.path.startswith(loaded.route.path_beg):
-            found = self._router.select(host=uri.host, proto=Proto.HTTP, ssl=uri.is_tls, path=uri.path)
-            return LinkWay(loaded=found or loaded, uri=uri, is_internal=found is not None)
+            found = self._router.select(host=uri.host, proto=Proto.HTTP, ssl=base.is_tls, path=uri.path)
+            return LinkWay(loaded=found or loaded, uri=uri, is_internal=True)
         return LinkWay(loaded=loaded, uri=uri, is_internal=True)
 
     def fetch(self, follower: HoldLink, way: LinkWay, last_seen: LastSeen, due: float) -> Fetch:
@@ -96,7 +104,14 @@ class Links:
 
     def tell_gone(self, way: LinkWay, label: str) -> None:
         """Tell a backend that a hold has ended."""
-        self.site.errands.start(self._tell_gone(way, label), name=f"gone {label:.200}")
+        place = way.targets
+        waiting = self._untold[place]
+        if waiting >= GONE_LIMIT:
+            self._lose_gone(label, f"{waiting} others wait to be told")
+            return
+        self._untold[place] += 1
+        telling = self.site.errands.start(self._tell_gone(way, label), name=f"gone {label:.200}")
+        telling.add_done_callback(lambda _: self._told(place))
 
     async def close(self) -> None:
         """Let backends be told of the last ends, for a moment, and fetch nothing more."""
@@ -115,20 +130,27 @@ class Links:
             del self._fetches[key]
 
     async def _tell_gone(self, way: LinkWay, label: str) -> None:
-        counters = self.site.counters
         try:
             async with Deadline(self.site.clock, GONE_SECONDS), self.site.slot(way):
                 await self._post_gone(way, label)
         except (UpstreamError, AnswerTruncated, TimeoutError) as error:
-            counters.gone_notices_lost += 1
-            why = f"no answer within {GONE_SECONDS:g} seconds" if isinstance(error, TimeoutError) else error
-            log.warning("%s: its backend does not know of the end: %s", label, why)
+            is_late = isinstance(error, TimeoutError)
+            self._lose_gone(label, f"no answer within {GONE_SECONDS:g} seconds" if is_late else str(error))
         except Exception:
             # The root of the task.
-            counters.gone_notices_lost += 1
+            self.site.counters.gone_notices_lost += 1
             log.exception("%s: internal error", label)
         else:
-            counters.gone_notices += 1
+            self.site.counters.gone_notices += 1
+
+    def _lose_gone(self, label: str, why: str) -> None:
+        self.site.counters.gone_notices_lost += 1
+        log.warning("%s: its backend does not know of the end: %s", label, why)
+
+    def _told(self, place: tuple[Target, ...]) -> None:
+        self._untold[place] -= 1
+        if not self._untold[place]:
+            del self._untold[place]
 
     async def _post_gone(self, way: LinkWay, label: str) -> None:
         reached = await self.site.send(way, method=b"POST")
@@ -144,7 +166,7 @@ class Links:
 class HoldLink:
     """The links of one hold: a `handlers.door.StreamLink`, and the `proxy.link_fetch.Follower` of what it asks for."""
 
-    __slots__ = ("_base", "_fetch", "_here", "_label", "_links", "_loaded", "gone_way", "next_way", "session")
+    __slots__ = ("_base", "_fetch", "_here", "_label", "_links", "_loaded", "_pages", "gone_way", "next_way", "session")
 
     def __init__(self, links: Links, loaded: LoadedRoute, base: LinkUri, *, label: str) -> None:
         self._links = links
@@ -155,6 +177,8 @@ class HoldLink:
         """What was fetched last, from which relative links go on."""
         self._label = label
         self._fetch: Fetch | None = None
+        self._pages: Pages | None = None
+        """Those since the last hold, if there are any."""
         self.next_way: LinkWay | None = None
         self.gone_way: LinkWay | None = None
         self.session: LinkedStreamSession | None = None
@@ -219,7 +243,7 @@ class HoldLink:
 
     def end(self, instruct: Instruct, sequel: Sequel) -> None:
         """Go on as the answer says."""
-        self._fetch = None
+        fetched, self._fetch = self._fetch, None
         session = self.session
         if session is None or self.next_way is None:
             return
@@ -227,11 +251,14 @@ class HoldLink:
         try:
             match sequel:
                 case HoldAgain(link=link):
+                    self._pages = None
                     self.next_way = self.way_to(link.uri) if link is not None else None
                     guarded(session, session.hold_again, instruct.keep_alive, self.polling(link))
-                case GoOn(link=link, due=due):
+                case GoOn(link=link, due=due, later=later):
                     self.next_way = self.way_to(link.uri)
-                    self._ask(session.last_seen(), due)
+                    last_seen = session.ask()
+                    is_same = fetched is not None and fetched.asks_for(self.next_way, last_seen)
+                    self._ask(last_seen, later if self._must_wait(is_same=is_same) else due)
                 case End():
                     guarded(session, session.finish)
                 case _:
@@ -249,6 +276,16 @@ class HoldLink:
         log.warning("%s: stream ended: %s", self._label, why)
         reason = f"\n\n{why}\n".encode("utf-8", "surrogateescape") if session.debug else b""
         guarded(session, session.finish, last + reason)
+
+    def _must_wait(self, *, is_same: bool) -> bool:
+        pages = self._pages = self._pages or Pages()
+        if not pages.must_wait(is_same=is_same):
+            return False
+        if not pages.has_warned:
+            pages.has_warned = True
+            why = "its next link leads to itself" if is_same else f"more than {PAGES} pages in a row without a hold"
+            log.warning("%s: %s, so it is asked every %g seconds (said once)", self._label, why, PAUSE)
+        return True
 
     def _ask(self, last_seen: LastSeen, due: float) -> None:
         assert self.next_way is not None, "only a stream with a next link asks"

@@ -32,7 +32,10 @@ LOGGED_PATH = 1000
 class Outgoing:
     """Reads clients' requests and writes the backends'. What it keeps of a request is kept with the connection."""
 
-    def __init__(self, *, settings: ProxySettings, upstream_key: GripKey | None, clock: Clock) -> None:
+    def __init__(
+        self, *, settings: ProxySettings, upstream_key: GripKey | None, clock: Clock, mark: bytes = b""
+    ) -> None:
+        """`mark` is a token that no other Holdfast has, by which it knows its own requests for links again."""
         self._settings = settings
         self._upstream_key = upstream_key
         self._clock = clock
@@ -40,6 +43,8 @@ class Outgoing:
         self._xff_trusted = xff_rules(settings.x_forwarded_for_trusted)
         self._marks = tuple(name.encode() for name in settings.orig_headers_need_mark)
         self._cdn_loop = settings.cdn_loop.encode()
+        self._mark = mark
+        self._direct_loop = b", ".join(filter(None, (self._cdn_loop, mark)))
 
     def read(self, exchange: Exchange) -> Incoming:
         """Tell what the client asked for. A request without Host is for `localhost` (reference 1.2)."""
@@ -84,15 +89,17 @@ class Outgoing:
     ) -> BackendRequest:
         """Make the request for a link, which is nobody's but ours: without a client's headers (reference 3.9).
 
-        One that `is_internal` takes the route of the request that the link came with.
+        One that `is_internal` takes the route of the request that the link came with; what that changes about paths is
+        for those that it is for. Any other link carries our mark (RFC 8586), since it may lead back to us.
         """
         route = loaded.route
+        is_rewritten = is_internal and uri.path.startswith(route.path_beg)
         host = (route.as_host.encode() if is_internal else b"") or uri.authority
         sets_proto = self._settings.set_x_forwarded_proto
         options = RequestOptions(
             host=host,
             route_headers=route.headers if is_internal else (),
-            cdn_loop=self._cdn_loop,
+            cdn_loop=self._cdn_loop if is_internal else self._direct_loop,
             grip_sig=loaded.signer.sign(int(self._clock.wall())) if loaded.signer else None,
             grip_last=last_seen,
             forwarded_proto=b"https" if is_internal and uri.is_tls and sets_proto != "off" else None,
@@ -100,10 +107,11 @@ class Outgoing:
         )
         return BackendRequest(
             method=method,
-            path=backend_path(uri.path, route) if is_internal else uri.path,
+            path=backend_path(uri.path, route) if is_rewritten else uri.path,
             host=host,
             headers=request_headers((), options=options),
             body=NO_BODY,
+            is_direct=not is_internal,
         )
 
     def _read(self, exchange: Exchange, same: Incoming | None, *, is_trusted: bool) -> Incoming:
@@ -115,8 +123,9 @@ class Outgoing:
         if same is None:
             is_tls = exchange.is_tls or self._came_by_tls(head)
             client = client_address(head.headers, exchange.peer, self._rules(is_trusted=is_trusted))
+            is_looping = self._has_our_mark(head)
         else:
-            is_tls, client = same.is_tls, same.client
+            is_tls, client, is_looping = same.is_tls, same.client, same.is_looping
         scheme = ("wss" if is_tls else "ws") if head.is_websocket else "https" if is_tls else "http"
         return Incoming(
             authority=authority,
@@ -125,6 +134,7 @@ class Outgoing:
             is_trusted=is_trusted,
             uri=f"{scheme}://{authority.decode('latin-1')}{shorten(path)}",
             client=client,
+            is_looping=is_looping,
         )
 
     def _options(
@@ -155,6 +165,9 @@ class Outgoing:
 
     def _came_by_tls(self, head: RequestHead) -> bool:
         return self._settings.accept_x_forwarded_proto and forwarded_scheme(head.headers) == b"https"
+
+    def _has_our_mark(self, head: RequestHead) -> bool:
+        return bool(self._mark) and any(self._mark in value for value in header_values(head.headers, b"cdn-loop"))
 
     def _is_trusted(self, head: RequestHead, key: GripKey) -> bool:
         tokens = header_values(head.headers, b"grip-sig")

@@ -117,7 +117,9 @@ def make_publish_server(
         )
     except InvalidSetting as error:
         raise SettingsError(f"publish.{error}") from error
-    zeromq = make_zeromq_server(settings, sink, clock=clock, counters=counters, count=count, recover=recover)
+    zeromq = make_zeromq_server(
+        settings, sink, clock=clock, counters=counters, count=count, recover=recover, joins=joins
+    )
     return Publishers(http, zeromq)
 
 
@@ -129,10 +131,13 @@ def make_zeromq_server(
     counters: Counters,
     count: Callable[[], Counters],
     recover: Callable[[], None],
+    joins: bool,
 ) -> ZeroMQServer | None:
     """Make the ZeroMQ sockets, if there are to be any."""
     if not settings.zeromq.is_enabled:
         return None
     from publish_api.zeromq.server import ZeroMQServer  # noqa: PLC0415  # its library costs memory that few need
 
-    return ZeroMQServer(settings.zeromq, sink, clock=clock, counters=counters, count=count, recover=recover)
+    return ZeroMQServer(
+        settings.zeromq, sink, clock=clock, counters=counters, count=count, recover=recover, joins=joins
+    )

@@ -51,6 +51,8 @@ class BackendRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it may be sent again when a kept connection turns out to be dead, whatever the method."""
     upgrades: bool = False
     """Whether it asks for another protocol, so that the answer may be a 101."""
+    is_direct: bool = False
+    """Whether its target is made for it alone, and belongs to no route: by its identity it is never met again."""
 
 
 class Reached(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +95,9 @@ class Upstream:
         last: ConnectFailed | TimeoutError | None = None
         for target in targets:
             try:
-                address = self._address(target, request.host)
-                connection = self._pool.take(address) or await self._connect(target, address)
+                address = self._address(target, request.host, is_kept=not request.is_direct)
+                pooled = self._pool.take(address, rested=not may_repeat(request))
+                connection = pooled or await self._connect(target, address)
             except (ConnectFailed, TimeoutError) as error:
                 last = error
                 continue
@@ -139,7 +142,7 @@ class Upstream:
 
     async def _connect_again(self, target: Target, request: BackendRequest) -> BackendConnection:
         try:
-            return await self._connect(target, self._address(target, request.host))
+            return await self._connect(target, self._address(target, request.host, is_kept=not request.is_direct))
         except ConnectFailed as error:
             if request.may_repeat:
                 raise unreachable((target,), status=502) from error
@@ -166,7 +169,7 @@ class Upstream:
         except TimeoutError as error:
             raise UpstreamError(status=504, detail=f"{target.name}: no answer within {limit:g} seconds") from error
 
-    def _address(self, target: Target, host: bytes) -> BackendAddress:
+    def _address(self, target: Target, host: bytes, *, is_kept: bool = True) -> BackendAddress:
         """Return where `target` is, by its identity where that will do: to hash one takes as long as to send to it."""
         kept = self._plain.get(id(target))
         if kept is not None:
@@ -179,13 +182,15 @@ class Upstream:
             tls = self._context(target) if target.ssl else None
             address = BackendAddress(host=target.host, port=target.port, tls=tls, server_hostname=verified or None)
             self._addresses[target, verified] = address
-        if not target.ssl and len(self._plain) < ADDRESS_LIMIT:
+        if is_kept and not target.ssl and len(self._plain) < ADDRESS_LIMIT:
             self._plain[id(target)] = (target, address)  # kept, so that no other gets its identity
         return address
 
     def _context(self, target: Target) -> ssl.SSLContext:
         context = self._contexts.get(target)
         if context is None:
+            if len(self._contexts) >= ADDRESS_LIMIT:
+                self._contexts.clear()
             try:
                 context = self._contexts[target] = tls_context(target)
             except CertificateError as error:

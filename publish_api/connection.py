@@ -14,8 +14,6 @@ import logging
 from collections import deque
 from typing import Final, cast
 
-from handlers.errors import ItemError
-from handlers.protocol.item_json import parse_publish
 from publish_api.body import INCOMPLETE, NOT_IN_TIME, Body
 from publish_api.due import Due
 from publish_api.errors import AuthError, RequestRefused
@@ -93,18 +91,21 @@ class PublishConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Begin the requests that have come. Behind bytes that are no request nothing is read as one."""
-        if self._body is not None:
-            data = self._body.feed(data)
-            if self._body.missing:
-                self._pause_if(self._body.size > READ_AHEAD and self._request is not None and not self._request.is_read)
+        body = self._body
+        if body is not None:
+            data = body.feed(data)
+            if body.missing:
+                self._pause_if(body.size > READ_AHEAD and self._request is not None and not self._request.is_read)
                 return
-            self._finish_body(self._body)
-        if self._is_last:
+            self._finish_body(body)
+        if self._is_last and body is not None:
+            self._look_behind(data)
+        elif self._is_last:
             self._discard(len(data))
         elif self._partial is not None:
             self._read_partial(self._partial, data)
         else:
-            self._read(data)
+            self._read(data, is_behind=body is not None)
         self.go_on()
 
     def eof_received(self) -> bool:
@@ -161,11 +162,14 @@ class PublishConnection(asyncio.Protocol):
 
     # -- reading requests -----------------------------------------------------------------------------------------
 
-    def _read(self, data: bytes) -> None:
-        """Begin the requests in what was kept and `data`, as far as they are here and may begin now."""
+    def _read(self, data: bytes, *, is_behind: bool = False) -> None:
+        """Begin the requests in what was kept and `data`, as far as they are here and may begin now.
+
+        `is_behind`: the end of the last request's body has come with `data`, just before it.
+        """
         if self._kept:
             data, self._kept = self._kept + data, b""
-        before, start = len(self._exchanges), 0
+        start = 0
         while start < len(data):
             if self._is_held or self._taken > TAKEN_LIMIT:
                 self._kept = data[start:]
@@ -182,11 +186,11 @@ class PublishConnection(asyncio.Protocol):
                 if end >= len(HEAD_END) and not data[start:end].strip(b"\r\n"):
                     start = end
                     continue
-                self._refuse_bytes(error, is_behind=len(self._exchanges) > before)
+                self._refuse_bytes(error, is_behind=is_behind)
                 return
-            start = self._begin(plan, data, end)
+            start, is_behind = self._begin(plan, data, end), True
             if self._is_last:
-                self._look_behind(plan, data[start:])
+                self._look_behind(data[start:])
                 return
 
     def _read_partial(self, partial: PartialHead, data: bytes) -> None:
@@ -221,7 +225,7 @@ class PublishConnection(asyncio.Protocol):
                 self._body = Body(plan.length, data[start:])
                 self._await_body()
             else:
-                self._publish(exchange, data[start:stop])
+                self._site.publish(exchange, data[start:stop])
         self._is_last = not exchange.keeps_open
         return stop
 
@@ -237,16 +241,6 @@ class PublishConnection(asyncio.Protocol):
             exchange.keeps_open = False
             self._unread = missing
         self._lingers = plan.head.has_coding
-
-    def _publish(self, exchange: Exchange, body: bytes) -> None:
-        try:
-            exchange.items = parse_publish(body)
-        except ItemError as error:
-            exchange.refuse(RequestRefused(400, error.text))
-        except Exception as error:  # noqa: BLE001  # whatever a publisher sends, it is told, and so is the log
-            exchange.fail(error)
-        else:
-            self._site.turn.add(exchange)
 
     def _ask_the_hub(self, exchange: Exchange, body: bytes, missing: int) -> None:
         """Have the hub answer, which may want the body, and when it does may find that it is not here yet."""
@@ -286,7 +280,7 @@ class PublishConnection(asyncio.Protocol):
         if request is not None:
             request.receive(body.join())
         else:
-            self._publish(self._exchanges[-1], body.join())
+            self._site.publish(self._exchanges[-1], body.join())
 
     def _lose_body(self, error: RequestRefused) -> None:
         """Answer the last request, whose body does not come, in its turn."""
@@ -319,8 +313,9 @@ class PublishConnection(asyncio.Protocol):
         self._partial = None
         self._is_last = self._lingers = True
 
-    def _look_behind(self, plan: Plan, data: bytes) -> None:
+    def _look_behind(self, data: bytes) -> None:
         """Refuse the last request when the bytes behind it are no request: its length is not what it said."""
+        plan = self._exchanges[-1].plan
         if plan.head.has_coding or plan.kind is Kind.HUB:  # whose request is under way
             return
         try:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from handlers.counters import Counters
+from handlers.errors import ItemError
+from handlers.protocol.item_json import parse_publish
 from handlers.timers import Clock
 from publish_api.authorization import Authorization
 from publish_api.errors import RequestRefused
@@ -73,6 +75,17 @@ class PublishSite:
         self.connections.discard(connection)
         if not self.connections:
             self.is_empty.set()
+
+    def publish(self, exchange: Exchange, body: bytes) -> None:
+        """Publish what the body says at the end of the loop's turn, or refuse it now."""
+        try:
+            exchange.items = parse_publish(body)
+        except ItemError as error:
+            exchange.refuse(RequestRefused(400, error.text))
+        except Exception as error:  # noqa: BLE001  # whatever a publisher sends, it is told, and so is the log
+            exchange.fail(error)
+        else:
+            self.turn.add(exchange)
 
     def show_metrics(self, exchange: Exchange) -> None:
         """Answer with the metrics, which there must be."""

@@ -27,9 +27,10 @@ from handlers.protocol.link import (
     Refused,
     Reply,
     Roll,
+    Select,
+    Selected,
     Stored,
     Up,
-    UpdateRow,
     Welcome,
     parse_subscription,
     update_row,
@@ -39,6 +40,10 @@ from handlers.protocol.mercure.update import ActiveSubscription, StoredUpdate, U
 from handlers.protocol.names import EventId
 
 log = logging.getLogger("holdfast.history")
+
+PAGES = 16
+"""How many pages of the history may be under way to one worker: each is up to a megabyte, here and in the parent, and
+thousands of clients may come back at once."""
 
 
 class Parent(Protocol):
@@ -68,6 +73,7 @@ class RemoteEngine:
         self._gathered: list[tuple[Update, asyncio.Future[StoredUpdate]]] = []
         self._appended: dict[int, tuple[Update, asyncio.Future[StoredUpdate]]] = {}
         self._all_answered = asyncio.Event()
+        self._pages = asyncio.Semaphore(PAGES)
         self._is_closed = False
 
     def welcome(self, first: Welcome) -> None:
@@ -105,20 +111,20 @@ class RemoteEngine:
 
     async def read(self, after: int, upto: int, limit: int, *, with_presence: bool = True) -> tuple[StoredUpdate, ...]:
         """Ask the parent for a page."""
-        answer = await self._ask(lambda number: Read(number, after, upto, limit, with_presence))
+        answer = await self._ask_page(lambda number: Read(number, after, upto, limit, with_presence))
         assert isinstance(answer, Page), "what a parent answers"
         return answer.updates
 
     async def select(
         self, after: int, upto: int, limit: int, wanted: Wanted, *, with_presence: bool = True
     ) -> Selection:
-        """Ask the parent for a page, of which nothing is left out."""
-        page = await self.read(after, upto, limit, with_presence=with_presence)
-        is_trimmed = False
-        if after < upto and (not page or page[0].seq > after + 1):
-            oldest = await self.oldest()
-            is_trimmed = oldest is None or oldest > after + 1
-        return Selection(updates=page, reached=page[-1].seq if page else upto, is_trimmed=is_trimmed)
+        """Ask the parent for what it would select."""
+        topics, beginnings = wanted.topics, wanted.beginnings
+        answer = await self._ask_page(
+            lambda number: Select(number, after, upto, limit, topics, beginnings, with_presence)
+        )
+        assert isinstance(answer, Selected), "what a parent answers"
+        return Selection(updates=answer.updates, reached=answer.reached, is_trimmed=answer.is_trimmed)
 
     async def oldest(self) -> int | None:
         """Ask the parent."""
@@ -149,18 +155,17 @@ class RemoteEngine:
             self._appended[numbers[-1]] = appended
         if not numbers:
             return
-        rows = [update_row(update) for update, _ in gathered]
         try:
-            self._parent.send(Append(numbers[0], tuple(rows)))
+            self._parent.send(Append(numbers[0], tuple([update_row(update) for update, _ in gathered])))
         except LinkError:
-            for number, row in zip(numbers, rows, strict=True):
-                self._send_one(number, row)
+            for number, (update, _) in zip(numbers, gathered, strict=True):
+                self._send_one(number, update)
 
-    def _send_one(self, number: int, row: UpdateRow) -> None:
+    def _send_one(self, number: int, update: Update) -> None:
         try:
-            self._parent.send(Append(number, (row,)))
+            self._parent.send(Append(number, (update_row(update),)))
         except LinkError as error:
-            log.error("history update id=%.200r not stored: %s", row.id, error)
+            log.error("history update id=%.200r not stored: %s", update.id, error)
             self._parent.forget(number)
             self._answered(Refused(number, str(error)))
 
@@ -180,15 +185,23 @@ class RemoteEngine:
         else:
             fail(future, answer.text)
 
-    async def _ask(self, make: Callable[[int], Up]) -> Reply:
+    async def _ask_page(self, make: Callable[[int], Up]) -> Reply:
+        """Ask when fewer than PAGES are under way. A page is so until it has come, whoever has left meanwhile."""
+        await self._pages.acquire()
+        return await self._ask(make, self._pages.release)
+
+    async def _ask(self, make: Callable[[int], Up], done: Callable[[], None] = lambda: None) -> Reply:
+        """Ask the parent; `done` is called once, when there is an answer or will be none."""
         if self._is_closed:
+            done()
             raise StorageError(CLOSED)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        number = self._parent.number(partial(_settle, future))
+        number = self._parent.number(partial(_settle, future, done))
         try:
             self._parent.send(make(number))
         except LinkError as error:
             self._parent.forget(number)
+            done()
             raise StorageError(str(error)) from error
         answer = await future
         if isinstance(answer, Refused):
@@ -196,6 +209,7 @@ class RemoteEngine:
         return answer
 
 
-def _settle(future: asyncio.Future[Reply], answer: Reply) -> None:
+def _settle(future: asyncio.Future[Reply], done: Callable[[], None], answer: Reply) -> None:
+    done()
     if not future.done():
         future.set_result(answer)

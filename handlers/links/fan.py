@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from handlers.counters import Counters
 from handlers.errors import Busy
+from handlers.links.share import share_out
 from handlers.links.worker_link import WorkerLink
 from handlers.protocol.items import Item
 from handlers.protocol.link import Committed, Down, Items, Recover, encode_down, stored_rows
@@ -62,7 +63,8 @@ class Fan:
         """Have `items` delivered by every worker, in their order; return for each how many workers have it."""
         if not items:
             return []
-        return [self.tell(Items(tuple(items)))] * len(items)
+        reached = [self.tell(Items(tuple(piece))) for piece in share_out(items)]
+        return reached[:1] * len(items)
 
     def deliver_once(self, items: Sequence[Item]) -> int:
         """Have each session given the first of `items` that reaches it; return how many workers have them."""

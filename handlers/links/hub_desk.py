@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import assert_never
 
+from handlers.engines.engine import Wanted
 from handlers.errors import Busy, StorageError
 from handlers.hub.hub import Hub
 from handlers.links.roster import Roster
@@ -29,6 +30,8 @@ from handlers.protocol.link import (
     Reply,
     Request,
     Roll,
+    Select,
+    Selected,
     Stored,
     encode_subscription,
     stored_rows,
@@ -63,13 +66,15 @@ class HubDesk:
                 self._append(worker, request)
             case CallRoll():
                 subscriptions = tuple(map(encode_subscription, self._roster.subscriptions))
-                worker.send(Roll(request.number, subscriptions, self._hub.last_id))
+                worker.answer(Roll(request.number, subscriptions, self._hub.last_id))
             case Find():
                 self._answer_later(worker, request.number, partial(self._find, request))
             case Oldest():
                 self._answer_later(worker, request.number, partial(self._oldest, request))
             case Read():
                 self._answer_later(worker, request.number, partial(self._read, request))
+            case Select():
+                self._answer_later(worker, request.number, partial(self._select, request))
             case _:
                 assert_never(request)
 
@@ -85,13 +90,19 @@ class HubDesk:
 
     def _append(self, worker: WorkerLink, request: Append) -> None:
         """Store updates. When there is no room, none of a publication is: it comes in one request."""
-        updates = request.updates
+        try:
+            updates = request.updates
+        except LinkError as error:
+            log.error("worker %d: %d updates not stored: %s", worker.number, len(request.rows), error)
+            for number in range(request.first, request.first + len(request.rows)):
+                worker.answer(Refused(number, str(error)))
+            return
         busy = self._refusal(sum(update.presence is None for update in updates))
         for number, update in enumerate(updates, request.first):
             if update.presence is not None:
                 self._roster.note(worker, update.presence)
             elif busy is not None:
-                worker.send(Refused(number, str(busy), busy.retry_after))
+                worker.answer(Refused(number, str(busy), busy.retry_after))
                 continue
             self._hub.publish(update).add_done_callback(partial(self._stored, worker, number))
 
@@ -106,9 +117,9 @@ class HubDesk:
     def _stored(self, worker: WorkerLink, number: int, future: asyncio.Future[StoredUpdate]) -> None:
         error = future.exception()
         if error is None:
-            worker.send(Stored(number, future.result().seq))
+            worker.answer(Stored(number, future.result().seq))
         else:
-            worker.send(Refused(number, str(error)))
+            worker.answer(Refused(number, str(error)))
 
     def _answer_later(self, worker: WorkerLink, number: int, answering: Answering) -> None:
         task = asyncio.create_task(self._answer(worker, number, answering), name=f"answer to worker {worker.number}")
@@ -117,12 +128,12 @@ class HubDesk:
 
     async def _answer(self, worker: WorkerLink, number: int, answering: Answering) -> None:
         try:
-            worker.send(await answering())
+            worker.answer(await answering())
         except (StorageError, LinkError) as error:
-            worker.send(Refused(number, str(error)))
+            worker.answer(Refused(number, str(error)))
         except Exception:
             log.exception("worker %d: a request was not answered", worker.number)
-            worker.send(Refused(number, "internal error"))
+            worker.answer(Refused(number, "internal error"))
 
     async def _find(self, request: Find) -> Reply:
         return Place(request.number, await self._hub.engine.find(request.event_id))
@@ -135,3 +146,14 @@ class HubDesk:
             request.after, request.upto, request.limit, with_presence=request.with_presence
         )
         return Page(request.number, stored_rows(page))
+
+    async def _select(self, request: Select) -> Reply:
+        selection = await self._hub.engine.select(
+            request.after,
+            request.upto,
+            request.limit,
+            Wanted(topics=request.topics, beginnings=request.beginnings),
+            with_presence=request.with_presence,
+        )
+        rows = stored_rows(selection.updates)
+        return Selected(request.number, rows, selection.reached, selection.is_trimmed)

@@ -34,11 +34,12 @@ class Link:
         self._receive: Callable[[bytes], None] | None = None
         self._rest: Callable[[], None] | None = None
         self._is_due = False
+        self._is_enough = False
 
     def begin(self, receive: Callable[[bytes], None], rest: Callable[[], None]) -> None:
         """Read from now on: `receive` gets each message, and `rest` is called behind those of a turn of the loop.
 
-        What they raise is logged as a fault of ours, and the next message is read.
+        What they raise is logged as a fault of ours, and the next message is read. `receive` may call `end_turn`.
         """
         self._receive, self._rest = receive, rest
         self._loop.add_reader(self._descriptor, self._read)
@@ -54,6 +55,15 @@ class Link:
             log.debug("a message to a process that has ended")
         self._look_soon()
 
+    def end_turn(self) -> None:
+        """Read no further message in this turn of the loop: `rest` comes next, and the next turn reads on."""
+        self._is_enough = True
+
+    def read_now(self) -> None:
+        """Read what is there, as the loop would have done in its next turn."""
+        if self._receive is not None and not self._socket.closed:
+            self._read()
+
     def close(self) -> None:
         """End it at once: what is still queued is thrown away. Harmless when it is closed."""
         if not self._socket.closed:
@@ -66,7 +76,7 @@ class Link:
             self._loop.call_soon(self._read)
 
     def _read(self) -> None:
-        self._is_due = False
+        self._is_due = self._is_enough = False
         assert self._receive is not None, "it has begun"
         assert self._rest is not None, "as above"
         for _ in range(AT_ONCE):
@@ -77,6 +87,9 @@ class Link:
             except zmq.Again:
                 break
             self._guarded(self._receive, data)
+            if self._is_enough:
+                self._look_soon()
+                break
         else:
             self._look_soon()
         self._guarded(self._rest)

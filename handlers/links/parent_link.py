@@ -2,19 +2,22 @@
 
 What is to be delivered in one turn of the loop is delivered together, so that a burst leaves in few writes however many
 messages it came in: the items, then the updates, then the answers to requests, which thus are behind all that the
-parent delivered before. What has been handled is acknowledged when it is much, or else a moment later: to acknowledge
-wakes two threads here and two there, and on a quiet hub would cost as much as the delivery.
+parent delivered before. A turn takes a share of a long burst, and the next one the next. What has been handled is
+acknowledged when it is much or a share, or else a moment later: to acknowledge wakes two threads here and two there,
+and on a quiet hub would cost as much as the delivery.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from handlers.edge import Edge
 from handlers.links.link import Link
+from handlers.links.share import Share
 from handlers.protocol.items import Item
 from handlers.protocol.link import (
     Ack,
@@ -24,12 +27,14 @@ from handlers.protocol.link import (
     Hello,
     Items,
     Page,
+    Ping,
     Place,
     Recover,
     Refused,
     Reload,
     Reply,
     Roll,
+    Selected,
     Stored,
     Up,
     Welcome,
@@ -38,6 +43,8 @@ from handlers.protocol.link import (
 )
 from handlers.protocol.mercure.update import StoredUpdate
 from handlers.timers import Clock, TimerHandle
+
+log = logging.getLogger("holdfast.link")
 
 Answered = Callable[[Reply], None]
 
@@ -73,6 +80,7 @@ class ParentLink:
         self._items: list[Item] = []
         self._updates: list[StoredUpdate] = []
         self._answers: list[Reply] = []
+        self._share = Share()
         self._clock = clock
         self._ack_seconds = ack_seconds
         self._handled = self._acknowledged = 0
@@ -128,22 +136,32 @@ class ParentLink:
         match message:
             case Items() if not message.once:
                 self._items += message.items
+                self._share.take_items(message.items, len(data))
             case Committed():
-                self._updates += message.batch
-            case Stored() | Refused() | Place() | Page() | Roll():
+                batch = message.batch
+                self._updates += batch
+                self._share.take_updates(batch, len(data))
+            case Stored() | Refused() | Place() | Page() | Selected() | Roll():
                 self._answers.append(message)
+            case Ping():
+                pass  # to be acknowledged is all it is for
             case Farewell():
                 self.farewell.set()
             case Welcome() | Items() | Recover() | Reload() | Drain():
                 assert self._receiver is not None, "nobody sends before the greeting"
-                self._deliver()
-                self._obey(message, self._receiver)
+                try:
+                    self._deliver()
+                finally:
+                    self._obey(message, self._receiver)
             case _:
                 assert_never(message)
+        if self._share.is_full:
+            self._link.end_turn()
 
     def _obey(self, message: Welcome | Items | Recover | Reload | Drain, receiver: Receiver) -> None:
         match message:
             case Items():
+                self._share.take_items(message.items)
                 receiver.edge.deliver_once(message.items)
             case Recover():
                 receiver.edge.recover()
@@ -161,19 +179,35 @@ class ParentLink:
         """Deliver what has come, before whatever comes behind it."""
         if self._receiver is None:
             return
-        if self._items:
-            items, self._items = self._items, []
-            self._receiver.edge.deliver_all(items)
-        if self._updates:
-            updates, self._updates = self._updates, []
-            self._receiver.committed(updates)
+        items, self._items = self._items, []
+        updates, self._updates = self._updates, []
+        try:
+            if items:
+                self._receiver.edge.deliver_all(items)
+        finally:
+            if updates:
+                self._receiver.committed(updates)
 
     def _rest(self) -> None:
-        self._deliver()
+        is_full = self._share.is_full
+        self._share = Share()
+        try:
+            self._deliver()
+        finally:
+            # Whatever became of the delivery: somebody waits for each answer, and the parent for a sign of life.
+            self._answer()
+            self._acknowledge_in_time(is_full=is_full)
+
+    def _answer(self) -> None:
         answers, self._answers = self._answers, []
         for answer in answers:
-            self._unanswered.pop(answer.number)(answer)
-        if self._unacknowledged_bytes >= ACK_BYTES:
+            try:
+                self._unanswered.pop(answer.number)(answer)
+            except Exception:  # the root of what an answer sets going: the next one must be given
+                log.exception("an answer to request %d was not handled", answer.number)
+
+    def _acknowledge_in_time(self, *, is_full: bool) -> None:
+        if self._unacknowledged_bytes >= ACK_BYTES or is_full:
             self.acknowledge()
         elif self._ack_timer is None and self._handled > self._acknowledged:
             self._ack_timer = self._clock.call_later(self._ack_seconds, self.acknowledge)

@@ -24,16 +24,26 @@ from handlers.protocol.link import (
     Find,
     Hello,
     Oldest,
+    Ping,
     Read,
     Ready,
     Reloaded,
+    Reply,
     Request,
+    Select,
     encode_down,
     parse_up,
 )
 from handlers.timers import Clock, TimerHandle
 
 log = logging.getLogger("holdfast.worker")
+
+SECOND_LOOK = 0.5
+"""Seconds between the two looks that find a worker stuck, or a tenth of a short timeout. A parent that was itself
+stopped for the timeout finds that over before it has read what came meanwhile: the second look is behind that."""
+
+PINGS = 3
+"""How often within a timeout a worker that is owed nothing is sent something to acknowledge."""
 
 
 class Desk(Protocol):
@@ -48,7 +58,8 @@ class WorkerLink:
     """One worker, seen from the parent.
 
     `on_change` is called when `is_greeted`, `is_ready`, `failure` or `has_reloaded` has changed, `on_stuck` when it has
-    acknowledged nothing for `timeout` seconds (0: for ever) although something was outstanding.
+    acknowledged nothing for `timeout` seconds (0: for ever) although something was outstanding. Once it has said its
+    first word something is, again and again: so one that hangs is noticed while nobody publishes, too.
     """
 
     def __init__(
@@ -82,6 +93,8 @@ class WorkerLink:
         self._on_stuck = on_stuck
         self._timeout = timeout
         self._watch: TimerHandle | None = None
+        self._second_look = min(SECOND_LOOK, timeout / 10)
+        self._looked_since: float | None = None
         link.begin(self._receive, lambda: None)
 
     def send(self, message: Down) -> None:
@@ -90,10 +103,11 @@ class WorkerLink:
 
     def send_encoded(self, data: bytes) -> None:
         """Send a message that is the same for several workers. Never blocks; it counts until it is acknowledged."""
-        self.outstanding.sent(len(data), self._clock.now())
-        self._link.send(data)
-        if self._watch is None and self._timeout:
-            self._watch = self._clock.call_later(self._timeout, self._look)
+        self._send(data, is_reply=False)
+
+    def answer(self, message: Reply) -> None:
+        """Send what it has asked for, which has an account of its own."""
+        self._send(encode_down(message), is_reply=True)
 
     def close(self) -> None:
         """Neither send nor listen any more."""
@@ -102,15 +116,37 @@ class WorkerLink:
         self._timeout = 0.0
         self._link.close()
 
+    def _send(self, data: bytes, *, is_reply: bool) -> None:
+        self.outstanding.sent(len(data), self._clock.now(), is_reply=is_reply)
+        self._link.send(data)
+        if self._watch is None:
+            self._look_at(self._clock.now() + self._timeout / PINGS)
+
+    def _look_at(self, when: float) -> None:
+        if self._timeout:
+            self._watch = self._clock.call_at(when, self._look)
+
     def _look(self) -> None:
-        """See whether it makes progress; there is a timer only while it is owed something."""
+        """See whether it makes progress, or give it the occasion."""
+        self._link.read_now()
         self._watch = None
-        since = self.outstanding.since
-        if since is None:
-            return
-        left = since + self._timeout - self._clock.now()
-        if left > 0:
-            self._watch = self._clock.call_later(left, self._look)
+        if not self._timeout:
+            return  # what was read has been the end of it
+        now, since = self._clock.now(), self.outstanding.since
+        if since is not None:
+            self._judge(since, now)
+        elif self.is_greeted:
+            self._look_at(now + self._timeout / PINGS)
+            self.send(Ping())
+
+    def _judge(self, since: float, now: float) -> None:
+        """It owes something since then: look again, or give it up on the second look that finds it too late."""
+        too_late = since + self._timeout
+        if now < too_late - self._second_look:
+            self._look_at(too_late - self._second_look)
+        elif self._looked_since != since:
+            self._looked_since = since
+            self._look_at(too_late if now < too_late - self._second_look / 2 else now + self._second_look)
         else:
             self._on_stuck(self)
 
@@ -119,7 +155,7 @@ class WorkerLink:
         match message:
             case Ack():
                 self.outstanding.acknowledge(message.handled, self._clock.now())
-            case Append() | Find() | Read() | Oldest() | CallRoll():
+            case Append() | Find() | Read() | Select() | Oldest() | CallRoll():
                 assert self._desk is not None, "a worker asks nothing of a hub that is not there"
                 self._desk.serve(self, message)
             case Counts():

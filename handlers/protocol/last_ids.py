@@ -12,28 +12,33 @@ class LastIds:
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
-        self._ids: OrderedDict[Channel, ItemId] = OrderedDict()
+        self._ids: OrderedDict[Channel, tuple[ItemId, int]] = OrderedDict()
+        self.noted = 0
+        """How many items have been noted, which serves as the time: see `came_after`."""
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def get(self, channel: Channel) -> ItemId | None:
         """Return the channel's last id, None when it is not known."""
-        return self._ids.get(channel)
+        last = self._ids.get(channel)
+        return None if last is None else last[0]
+
+    def came_after(self, channel: Channel, noted: int) -> bool:
+        """Say whether the channel's last item came after `noted` was what it is given here."""
+        last = self._ids.get(channel)
+        return last is not None and last[1] > noted
 
     def note(self, channel: Channel, item_id: ItemId | None) -> None:
         """An item has been delivered. One without an id makes the channel's last id unknown."""
         if item_id is None:
             self._ids.pop(channel, None)
             return
-        self._ids[channel] = item_id
+        self.noted += 1
+        self._ids[channel] = item_id, self.noted
         self._ids.move_to_end(channel)
         if len(self._ids) > self._limit:
             self._ids.popitem(last=False)
-
-    def forget(self, channel: Channel) -> None:
-        """Know nothing of a channel any more."""
-        self._ids.pop(channel, None)
 
     def clear(self) -> None:
         """Know nothing at all any more."""

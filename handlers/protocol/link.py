@@ -110,6 +110,20 @@ class Page(Message, frozen=True, array_like=True, tag="R"):
         return read_stored(self.rows)
 
 
+class Selected(Message, frozen=True, array_like=True, tag="E"):
+    """Answers `Select`."""
+
+    number: int
+    rows: tuple[StoredRow, ...]
+    reached: int
+    is_trimmed: bool
+
+    @property
+    def updates(self) -> tuple[StoredUpdate, ...]:
+        """The updates."""
+        return read_stored(self.rows)
+
+
 class Roll(Message, frozen=True, array_like=True, tag="L"):
     """Answers `CallRoll`: every subscription at every worker as JSON, and the id of the update delivered last."""
 
@@ -130,12 +144,16 @@ class Drain(Message, frozen=True, array_like=True, tag="T"):
     """End all clients in good order, then say `Bye`."""
 
 
+class Ping(Message, frozen=True, array_like=True, tag="N"):
+    """Nothing: so that there is something to acknowledge."""
+
+
 class Farewell(Message, frozen=True, array_like=True, tag="F"):
     """Everything up to `Bye` or `Failed` has been seen: the worker may end."""
 
 
-Reply = Stored | Refused | Place | Page | Roll
-Down = Welcome | Items | Committed | Reply | Recover | Reload | Drain | Farewell
+Reply = Stored | Refused | Place | Page | Selected | Roll
+Down = Welcome | Items | Committed | Reply | Recover | Reload | Drain | Ping | Farewell
 
 
 # -- up: from a worker to the parent ----------------------------------------------------------------------------------
@@ -190,6 +208,18 @@ class Read(Message, frozen=True, array_like=True, tag="p"):
     with_presence: bool
 
 
+class Select(Message, frozen=True, array_like=True, tag="s"):
+    """`Engine.select`; `topics` and `beginnings` are those of `Wanted`."""
+
+    number: int
+    after: int
+    upto: int
+    limit: int
+    topics: tuple[str, ...]
+    beginnings: tuple[str, ...]
+    with_presence: bool
+
+
 class Oldest(Message, frozen=True, array_like=True, tag="o"):
     """`Engine.oldest`."""
 
@@ -216,7 +246,7 @@ class Bye(Message, frozen=True, array_like=True, tag="b"):
     """The worker has ended its clients, and says nothing more."""
 
 
-Request = Append | Find | Read | Oldest | CallRoll
+Request = Append | Find | Read | Select | Oldest | CallRoll
 Up = Hello | Ready | Failed | Ack | Request | Reloaded | Counts | Bye
 
 _encoder = msgspec.msgpack.Encoder()
@@ -251,11 +281,15 @@ def parse_up(data: bytes) -> Up:
 
 
 def update_row(update: Update) -> UpdateRow:
-    """Return what `read_update` reads."""
+    """Return what `read_update` reads. Raises LinkError for a number or a payload that has no text."""
     presence = None
-    if update.presence is not None:
-        presence = json.dumps((update.presence.active, *_subscription_fields(update.presence.subscription)))
-    return UpdateRow(update.topics, update.id, update.data, update.private, update.type, str(update.retry), presence)
+    try:
+        if update.presence is not None:
+            presence = json.dumps((update.presence.active, *_subscription_fields(update.presence.subscription)))
+        retry = str(update.retry)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise LinkError(f"cannot be sent: {error}") from error
+    return UpdateRow(update.topics, update.id, update.data, update.private, update.type, retry, presence)
 
 
 def read_update(row: UpdateRow) -> Update:

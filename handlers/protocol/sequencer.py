@@ -80,10 +80,13 @@ class Sequencer:
         return self._keep(item, item.prev_id, now)
 
     def expire(self, now: float) -> Release:
-        """Return what has waited long enough, each item followed by those that waited for it."""
+        """Return what has waited long enough, each item followed by those that waited for it.
+
+        `math.inf` is long enough for all.
+        """
         items: list[Item] = []
         late = 0
-        while self.next_due <= now:
+        while (due := self.next_due) <= now and due < math.inf:
             waiting = self._queue.popleft()
             self._take_out(waiting)
             items += self._chain(waiting.item)

@@ -12,6 +12,18 @@ from handlers.protocol.names import Channel, ItemId
 LastSeen = tuple[tuple[str, ItemId], ...]
 """Channels by the backend's names for them, each with the id of the last item that a session has had there."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """What a backend was told when it was asked for what came since, and when: `mark` is the edge's (`Edge.mark`)."""
+
+    last_seen: LastSeen = ()
+    mark: int = 0
+
+
+NO_INQUIRY = Inquiry()
+"""Of a request that tells its backend of nothing seen."""
+
 CONTENT_FILTERS = frozenset(("build-id", "var-subst", "http-modify"))
 """Filters that change content. An item's `content-filters` must equal a subscription's list of these."""
 
@@ -81,6 +93,13 @@ def subscribing(
     return Subscribing(subscriptions=tuple(named.values()), refused=tuple(refused))
 
 
+def with_place(subscriptions: tuple[Subscription, ...], place: Subscription) -> tuple[Subscription, ...]:
+    """Return the subscriptions with `place` among them: where one of its channel was, or else behind all others."""
+    if any(each.channel == place.channel for each in subscriptions):
+        return tuple([place if each.channel == place.channel else each for each in subscriptions])
+    return (*subscriptions, place)
+
+
 def suspended(subscription: Subscription) -> Subscription:
     """Return the same place, with its items kept for later."""
     return Suspended(channel=subscription.channel, filters=subscription.filters, prev_id=subscription.prev_id)
@@ -89,6 +108,12 @@ def suspended(subscription: Subscription) -> Subscription:
 def resumed(subscription: Subscription) -> Subscription:
     """Return the same place, with its items delivered as they come."""
     return Subscription(channel=subscription.channel, filters=subscription.filters, prev_id=subscription.prev_id)
+
+
+def was_asked(inquiry: Inquiry, subscription: Subscription, *, prefix: str) -> bool:
+    """Say whether a backend was asked what came on a channel; its own name for that has no `prefix`."""
+    name = subscription.channel.removeprefix(prefix)
+    return any(channel == name for channel, _ in inquiry.last_seen)
 
 
 def last_seen(subscriptions: Iterable[Subscription], *, prefix: str) -> LastSeen:

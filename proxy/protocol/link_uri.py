@@ -30,6 +30,8 @@ class LinkUri:
     host: str
     port: int
     path: bytes
+    has_port: bool = False
+    """Whether a port was written."""
 
     @property
     def text(self) -> str:
@@ -38,7 +40,12 @@ class LinkUri:
         return f"{scheme}://{self.authority.decode('latin-1')}{self.path.decode('latin-1')}"
 
     def is_same_place(self, other: LinkUri) -> bool:
-        """Say whether both have one scheme, one host and one port."""
+        """Say whether both have one host and one port; where neither writes a port, whatever the schemes are.
+
+        Behind a proxy that ends TLS a client's https request comes to us as http.
+        """
+        if not (self.has_port or other.has_port):
+            return self.host == other.host
         return (self.is_tls, self.host, self.port) == (other.is_tls, other.host, other.port)
 
 
@@ -75,4 +82,5 @@ def _make(place: str, path: bytes) -> LinkUri:
         host=host,
         port=port or DEFAULT_PORTS[is_tls],
         path=path,
+        has_port=port is not None,
     )

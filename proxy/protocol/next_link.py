@@ -17,6 +17,9 @@ RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 PAUSE = 1.0
 """Seconds before the next link of an answer that had nothing to say, and does not ask for a hold."""
 
+PAGES = 100
+"""Answers in a row that do not ask for a hold, after which the next one of them has to wait a PAUSE too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldAgain:
@@ -27,10 +30,11 @@ class HoldAgain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoOn:
-    """Fetch that link at `due`."""
+    """Fetch that link at `due`, or at `later` where pages must not be hurried through (`Pages`)."""
 
     link: NextLink
     due: float
+    later: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +75,25 @@ class NextLinkFetch:
         if instruct.hold is HoldMode.STREAM:
             return HoldAgain(link=instruct.next_link)
         if instruct.next_link is not None:
-            return GoOn(link=instruct.next_link, due=now if self.has_begun else now + PAUSE)
+            later = now + PAUSE
+            return GoOn(link=instruct.next_link, due=now if self.has_begun else later, later=later)
         return End()
+
+
+class Pages:
+    """The answers that one stream has had in a row without a hold. A backend could go on with them for ever."""
+
+    __slots__ = ("_count", "has_warned")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.has_warned = False
+        """Whether it has been told that they are not hurried through: once is enough."""
+
+    def must_wait(self, *, is_same: bool) -> bool:
+        """Say whether the link behind one more page has to wait. `is_same`: it asks for what has just been answered."""
+        self._count += 1
+        return is_same or self._count > PAGES
 
 
 def fault_of(instruct: Instruct) -> str | None:

@@ -68,6 +68,7 @@ class Parent:
             settings=settings.hold,
         )
         bridge = self.hub and make_bridge(self.hub, edge=self.fan, broker=broker, counters=self.counters)
+        self._broker = broker
         self._publishers = make_publish_server(
             settings,
             Admission(bridge or broker, self.fan),
@@ -133,6 +134,7 @@ class Parent:
         """End the workers in good order, then what is here."""
         self._notifier.stopping()
         log.info("stopping: %d workers", self.counters.workers_alive)
+        self._broker.close()
         if self.supervisor is not None:
             await self.supervisor.drain()
         await self._close()

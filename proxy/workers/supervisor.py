@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import zmq
@@ -71,7 +72,6 @@ class Supervisor:
         self._children: dict[int, Child] = {}
         self._keeping: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
-        self._has_started = False
         self._lives = 0
         self._retired: Counter[str] = Counter()
         self._on_reloaded: Callable[[], None] | None = None
@@ -84,11 +84,13 @@ class Supervisor:
     async def start(self) -> None:
         """Start all workers; return when all serve. Raises SettingsError or OSError: then none is left."""
         try:
+            first: list[Child] = []
             for number in range(1, self._crew.settings.proxy.workers + 1):
                 child = await self._make(number)
+                first.append(child)
                 self._keeping.append(asyncio.create_task(self._keep(child), name=f"worker {number}"))
             async with Deadline(self._crew.clock, START_SECONDS):
-                for child in self.children:
+                for child in first:
                     await child.began.wait()
                     if not child.link.is_ready:
                         raise SettingsError(child.link.failure or f"worker {child.link.number} ended at its start")
@@ -98,7 +100,6 @@ class Supervisor:
         except BaseException:
             await self._end_all()
             raise
-        self._has_started = True
 
     def reload(self, done: Callable[[], None]) -> None:
         """Have all workers load the routes again; `done` is called when they have."""
@@ -159,11 +160,13 @@ class Supervisor:
     async def _keep(self, child: Child | None) -> None:
         """See one worker through its lives."""
         young = 0
+        is_first = True
         while child is not None:
             began = self._crew.clock.now()
             how = await self._see_through(child)
-            if self._stopping.is_set() or not self._has_started:
-                return
+            if self._stopping.is_set() or (is_first and not child.link.is_ready):
+                return  # one that never served has failed the start
+            is_first = False
             young = young + 1 if self._crew.clock.now() - began < YOUNG_SECONDS else 0
             pause = min(2.0 ** (young - 2), LONGEST_PAUSE) if young > 1 else 0.0
             log.warning("%s %s; replaced in %g seconds", child, child.link.failure or f"has ended {how}", pause)
@@ -200,6 +203,8 @@ class Supervisor:
             self._crew.counters.worker_restarts += 1
             if self._stopping.is_set():  # it was missing when the others were told
                 child.kill()
+            # Nobody waits for it as for the first ones.
+            self._crew.clock.call_later(START_SECONDS, partial(self._kill_unready, child))
             return child
         return None
 
@@ -223,12 +228,17 @@ class Supervisor:
                 log.debug("%s serves", child)
         self._note_reloads()
 
+    def _kill_unready(self, child: Child) -> None:
+        if not child.began.is_set():
+            log.error("%s does not serve %g seconds after its start: killed", child, START_SECONDS)
+            child.kill()
+
     def _kill_stuck(self, link: WorkerLink) -> None:
         owed = link.outstanding
         child = self._children[link.number]
         log.error(
             "%s has acknowledged nothing for %g seconds, and is %d messages (%d bytes) behind: killed",
-            child, self._crew.settings.proxy.worker_timeout, len(owed), owed.bytes,
+            child, self._crew.settings.proxy.worker_timeout, len(owed), owed.bytes + owed.reply_bytes,
         )  # fmt: skip
         child.kill()
 

@@ -34,6 +34,7 @@ from proxy.hub.assembly import HubParts, make_hub
 from proxy.listening import client_options, listen_there, raise_file_limit
 from proxy.log import configure
 from proxy.publishers import make_publishing
+from proxy.workers.parent_death import die_with_parent
 from proxy.workers.start import WorkerStart, read_start
 
 log = logging.getLogger("holdfast.worker")
@@ -124,6 +125,7 @@ class Worker:
             hub=hub,
             publishing=make_publishing(hub),
             roll=self._engine,
+            mark=Path(self._start.link).parent.name,  # a random name, the same for all workers
         )
         side.server.connection_limit = raise_file_limit(is_told=False)
         self._parent.greet(
@@ -201,6 +203,8 @@ def main() -> int:
     except EOFError:
         return ORPHANED
     configure(start.settings.log, sys.stderr)
+    if not die_with_parent():
+        return ORPHANED
 
     async def serve() -> int:
         return await run_worker(Worker(start), sys.stdin.fileno())

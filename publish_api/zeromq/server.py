@@ -34,7 +34,8 @@ class ZeroMQServer:
     """`open` once, then `begin`, then `close`, on the loop that is to serve it. Only where settings have a socket.
 
     `counters` are this process's; `count` returns those that are told of, by default the same. `recover` is what the
-    command of that name does; None says that nobody can obey it.
+    command of that name does; None says that nobody can obey it. `joins`: the sink may be given the items of several
+    publishers in one call (`publish_api.turn`).
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class ZeroMQServer:
         clock: Clock,
         count: Callable[[], Counters] | None = None,
         recover: Callable[[], None] | None = None,
+        joins: bool = False,
     ) -> None:
         self._settings = settings
         self._sink = sink
+        self._joins = joins
         self._counters = counters
         self._clock = clock
         self._count = count or (lambda: counters)
@@ -132,6 +135,7 @@ class ZeroMQServer:
             max_message=self._settings.max_message,
             clock=self._clock,
             counters=self._counters,
+            joins=self._joins,
         )
         self._running.append(intake)
         intake.begin(SocketReader(self._sockets[name], intake.take))

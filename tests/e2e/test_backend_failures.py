@@ -154,10 +154,11 @@ async def test_a_dead_reused_connection_is_retried_for_idempotent_methods(
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "MYOWN"])
 async def test_a_dead_reused_connection_is_not_retried_otherwise(
-    client: RawClient, backend: ScriptedBackend, method: str
+    app: AppProcess, client: RawClient, backend: ScriptedBackend, method: str
 ) -> None:
     """The backend may have acted on it, so 502 it is."""
     await live_pool(client, backend)
+    await app.advance(0.1)  # it would not be used as soon as it has answered
     response = await client.fetch("/reused", method=method, body=b"once")
     assert (response.status, response.body) == (502, FAILURE)
     assert len(backend.requests_for("/reused")) == 1

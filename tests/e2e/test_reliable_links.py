@@ -162,3 +162,22 @@ async def test_channels_are_prefixed_in_every_answer(
     await publish(app, item("p-b", 2, 1), item("b", 3, 2))
     assert await client.chunk() == b"[2]"
     assert last_ids(backend.requests_for("/pre/next")) == [(b"a; last-id=1",)]
+
+
+async def test_a_relative_link_never_leads_to_a_host_that_the_client_names(backend: ScriptedBackend) -> None:
+    """Whoever names it would be sent a Grip-Sig that the backend takes, and its answer would be obeyed."""
+    routes = f"*,path_beg=/api/,replace_beg=/,sig_iss=realm,sig_key=secret {backend.address}"
+    async with (
+        ScriptedBackend() as theirs,
+        AppProcess(routes) as app,
+        await RawClient.connect(app.proxy_address) as client,
+    ):
+        theirs.default = text(b"theirs", headers=[(b"Grip-Hold", b"stream"), (b"Grip-Channel", b"secret")])
+        backend.answers("/more", text(b"ours"))
+        backend.answers("/gone", text(b""))
+        links = [("Grip-Link", "</more?pos=1>; rel=next"), ("Grip-Link", "</gone>; rel=gone")]
+        backend.answers("/events", text(b"one,", headers=[(a.encode(), b.encode()) for a, b in links]))
+        await client.send_request("/api/events", host=theirs.address)
+        assert (await client.response()).body == b"one,ours"
+        await app.until(lambda counters: counters["gone_notices"] == 1)
+        assert theirs.requests == []

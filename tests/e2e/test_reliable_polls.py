@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.e2e.holding import one_more_held, open_poll
-from tests.support.answers import grip_response, never, text
+from tests.support.answers import Answer, grip_response, never, text
 from tests.support.app_process import AppProcess
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, crowd
 from tests.support.http import Request
 from tests.support.publisher import hint_item, publish, response_item
+from tests.support.turns import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,6 +38,22 @@ async def test_h16_a_poll_that_is_behind_goes_back_at_once(
     assert (await client.fetch("/h16", headers=[("Grip-Last", "h16; last-id=9")])).body == b"fresh\n"
     first, again = await backend.request(), await backend.request()
     assert (last_ids(first), last_ids(again)) == ((), (b"h16; last-id=1",))
+
+
+async def test_h16_so_does_everybody_who_asked_before_it_came(app: AppProcess, backend: ScriptedBackend) -> None:
+    gate = asyncio.Event()
+    first = grip_response("h16-all; prev-id=1")
+    backend.answers("/h16-all", *[Answer(steps=(gate, *first.steps))] * 15, text(b"fresh\n"))
+    async with crowd(app.proxy_address, 15) as clients:
+        for client in clients:
+            await client.send_request("/h16-all")
+        await until(lambda: len(backend.requests_for("/h16-all")) == 15)
+        await publish(app, response_item("h16-all", "two") | {"id": "2", "prev-id": "1"})
+        gate.set()
+        while len(backend.requests_for("/h16-all")) < 30:
+            await app.advance(0.1)
+        assert [(await client.response()).body for client in clients] == [b"fresh\n"] * 15
+    assert {last_ids(each) for each in backend.requests_for("/h16-all")[15:]} == {(b"h16-all; last-id=1",)}
 
 
 async def test_h17_a_poll_that_something_does_not_follow_goes_back(

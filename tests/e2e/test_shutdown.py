@@ -12,6 +12,7 @@ from tests.support.answers import answer, grip_response, grip_stream, never, tex
 from tests.support.app_process import AppProcess
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, crowd
+from tests.support.publisher import publish, stream_item
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -89,4 +90,21 @@ async def test_sigterm_waits_no_longer_than_it_was_told_to(backend: ScriptedBack
         assert client.pending() == b""
         await app.advance(0.2)
         assert await client.until_cut() == b""
+        assert await app.exit_status() == 0
+
+
+async def test_what_waits_for_an_earlier_item_is_delivered_before_the_end(backend: ScriptedBackend) -> None:
+    async with (
+        AppProcess(f"* {backend.address}", settings=[DRAINING], seed=1) as app,
+        await RawClient.connect(app.proxy_address) as client,
+    ):
+        await open_stream(client, backend, "/waits", grip_stream("waits", body=b"open"))
+        assert await client.chunk() == b"open"
+        await publish(app, stream_item("waits", "1", id="1"), stream_item("waits", "3", **{"id": "3", "prev-id": "2"}))
+        assert await client.chunk() == b"1"
+        app.signal(signal.SIGTERM)
+        assert await client.chunk() == b"3"
+        await stopping(app, 1)
+        await app.advance(11)
+        assert await client.chunk() == b""
         assert await app.exit_status() == 0

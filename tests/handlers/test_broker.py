@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +15,6 @@ from handlers.edge import Edge
 from handlers.protocol.http1 import encode_chunk
 from handlers.protocol.items import Item
 from handlers.protocol.names import Channel, ItemId
-from handlers.session import Session
 from handlers.settings import HoldSettings
 from tests.handlers.room import Room, stream_item
 
@@ -33,6 +35,10 @@ def broker_of(room: Room, *, ttl: float = TTL) -> Broker:
 
 def with_id(item: Item, item_id: str) -> Item:
     return replace(item, id=ItemId(item_id))
+
+
+def following(item: Item, item_id: str, prev_id: str) -> Item:
+    return replace(item, id=ItemId(item_id), prev_id=ItemId(prev_id))
 
 
 # -- the broker -----------------------------------------------------------------------------------------------------
@@ -93,6 +99,38 @@ async def test_an_item_whose_delivery_failed_may_be_published_again(room: Room) 
     broker.publish([item])
     assert edge.delivered == [item]
     assert room.counters.publications_duplicate == 1
+
+
+async def test_what_waits_is_delivered_before_the_end(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    client, _ = await room.stream("room")
+    broker = broker_of(room)
+    broker.close()
+    broker = broker_of(room)
+    broker.publish([with_id(stream_item("room", b"1"), "1"), following(stream_item("room", b"3"), "3", "2")])
+    assert await client.chunk() == b"1"
+    assert client.pending() == b""
+    broker.close()
+    assert await client.chunk() == b"3"
+    broker.publish([following(stream_item("room", b"9"), "9", "8")])
+    assert await client.chunk() == b"9"
+    assert (room.counters.publications_late, broker.deadline) == (2, math.inf)
+    assert "publish channel=room: 1 items delivered without the one that they follow" in caplog.messages
+
+
+async def test_what_had_waited_and_was_not_delivered_is_counted(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    edge = FailingEdge(room)
+    edge.is_faulty = False
+    broker = Broker(edge=edge, clock=room.clock, wheel=room.wheel, counters=room.counters, settings=HoldSettings())
+    broker.publish([with_id(stream_item("room", b"1"), "1"), following(stream_item("room", b"3"), "3", "2")])
+    edge.is_faulty = True
+    with pytest.raises(AssertionError):
+        broker.publish([following(stream_item("room", b"2"), "2", "1")])
+    assert room.counters.publications_lost == 1
+    broker.publish([following(stream_item("room", b"9"), "9", "8")])
+    edge.is_faulty = True
+    broker.close()
+    assert room.counters.publications_lost == 2
+    assert caplog.messages.count("1 items that had waited were not delivered") == 2
 
 
 async def test_the_broker_knows_what_it_would_drop(room: Room) -> None:
@@ -170,14 +208,14 @@ class FailingEdge(Edge):
     def __init__(self, room: Room) -> None:
         super().__init__(clock=room.clock, wheel=room.wheel, counters=room.counters, settings=room.settings)
         self.delivered: list[Item] = []
-        self._is_faulty = True
+        self.is_faulty = True
 
-    def deliver(self, item: Item, told: set[Session] | None = None) -> int:
-        if self._is_faulty:
-            self._is_faulty = False
+    def deliver_all(self, items: Sequence[Item]) -> list[int]:
+        if self.is_faulty:
+            self.is_faulty = False
             raise AssertionError("a fault")
-        self.delivered.append(item)
-        return super().deliver(item, told)
+        self.delivered += items
+        return super().deliver_all(items)
 
 
 def seen(recent: RecentIds, channel: str, item_id: str, now: float) -> bool:

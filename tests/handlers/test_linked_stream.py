@@ -67,6 +67,15 @@ async def test_an_answer_that_may_be_too_old_is_asked_for_again(room: Room) -> N
     assert room.counters.gaps == 1
 
 
+async def test_a_backend_that_has_nothing_to_add_is_not_asked_again(room: Room) -> None:
+    _, session, link = await room.linked_stream("room", prev_id="1")
+    room.edge.deliver_all([item("3", "2")])
+    room.clock.advance(SOON)
+    answer(session, prev_id="1")
+    room.clock.advance(SOON)
+    assert link.fetches == [(("room", "1"),)]
+
+
 async def test_a_new_channel_may_have_had_something_before(room: Room) -> None:
     _, session, link = await room.linked_stream("room")
     session.update()
@@ -157,7 +166,7 @@ async def test_who_waits_for_too_much_is_cut(room: Room, caplog: pytest.LogCaptu
     room.edge.deliver(stream_item("room", b"x"))
     assert await client.until_cut() == b""
     assert f"{session.label} closed: 101 items of 101 bytes wait for its backend's answer" in caplog.messages
-    assert (room.counters.slow_clients, link.ends) == (1, 1)
+    assert (room.counters.link_overflows, room.counters.slow_clients, link.ends) == (1, 0, 1)
     _, session, _ = await room.linked_stream("room")
     session.update()
     room.edge.deliver(stream_item("room", b"x" * (OUTBOX + 1)))
@@ -198,6 +207,15 @@ async def test_who_hears_on_every_channel_does_not_ask(room: Room) -> None:
         room.edge.deliver(stream_item("a", b"a"))
         room.clock.advance(20)
     assert link.fetches == [()]
+
+
+async def test_who_hears_on_one_channel_in_order_asks_for_the_other(room: Room) -> None:
+    await room.stream("a")
+    room.edge.deliver_all([item("x", None, "a"), item("y", None, "a")])
+    _, _, link = await room.linked_stream("a", "b", prev_id="1")
+    room.edge.deliver_all([item("2", "1", "a")])
+    room.clock.advance(60 + SLACK)
+    assert link.fetches == [(("a", "2"), ("b", "1"))]
 
 
 async def test_no_keep_alive_stands_in_an_answer(room: Room) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.recovery import BATCH, PAUSE, Recovery
+from handlers.recovery import BATCH, FEW, PAUSE, Recovery
 from handlers.timers import TimerWheel
 from tests.handlers.room import Room
 
@@ -40,6 +40,19 @@ async def test_a_crowd_goes_in_batches(room: Room) -> None:
     assert len(room.door.retried) == BATCH
     room.clock.advance(TURN)
     assert [retry[0] for retry in room.door.retried] == [session.transport for session in sessions]
+
+
+async def test_a_few_need_not_wait_but_a_crowd_does(room: Room) -> None:
+    recovery = recovery_of(room)
+    sessions = [(await room.poll("room"))[1] for _ in range(FEW + 5)]
+    for session in sessions:
+        recovery.hurry(session)
+    assert (len(room.door.retried), len(recovery), room.counters.recoveries) == (FEW, 5, FEW)
+    room.clock.advance(TURN)
+    assert [retry[0] for retry in room.door.retried] == [session.transport for session in sessions]
+    _, another = await room.poll("room")
+    recovery.hurry(another)
+    assert len(room.door.retried) == FEW + 6
 
 
 async def test_who_has_ended_is_not_sent_back(room: Room) -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from handlers.protocol.items import Item
 from handlers.protocol.names import ItemId
+from handlers.protocol.subscribing import NO_INQUIRY, Inquiry
 from handlers.settings import HoldSettings
 from handlers.timers import TimerWheel
 from tests.handlers.room import Room, response_item
@@ -21,6 +22,11 @@ def item(item_id: str | None, after: str | None = None, *, channel: str = "room"
         prev_id=None if after is None else ItemId(after),
         no_seq=no_seq,
     )
+
+
+def asked(room: Room, channel: str, prev_id: str) -> Inquiry:
+    """What a backend is told that is asked now."""
+    return Inquiry(last_seen=((channel, ItemId(prev_id)),), mark=room.edge.mark)
 
 
 async def test_what_follows_is_delivered(room: Room) -> None:
@@ -58,11 +64,46 @@ async def test_who_is_held_too_late_asks_at_once(room: Room) -> None:
 
 
 async def test_a_backend_that_goes_on_naming_another_id_is_asked_once(room: Room) -> None:
-    room.edge.deliver_all([item("2", "1")])
-    for prev_id in ("1", "1"):
-        _, session = await room.poll("room", prev_id=prev_id)
-        room.edge.catch_up(session)
+    """What is asked again is asked for one client, with what it has seen: the answer tells of no more."""
+    room.edge.deliver_all([item("2", "1", channel="p-room")])
+    _, session = await room.poll("p-room", prev_id="1", prefix="p-")
+    room.edge.catch_up(session, NO_INQUIRY)
+    room.clock.advance(SOON)
+    again = asked(room, "room", "1")
+    _, session = await room.poll("p-room", prev_id="1", prefix="p-")
+    room.edge.catch_up(session, again)
+    room.clock.advance(SOON)
     assert len(room.door.retried) == 1
+    assert session in room.edge.sessions
+
+
+async def test_everybody_notices_what_came_before_the_hold(room: Room) -> None:
+    """Several have asked before the item came: what one has found out is no secret from the others."""
+    room.edge.deliver_all([item("2", "1")])
+    for _ in range(3):
+        _, session = await room.poll("room", prev_id="1")
+        room.edge.catch_up(session)
+    assert len(room.door.retried) == 3
+
+
+async def test_a_gap_of_one_is_noticed_by_who_is_held_after_it(room: Room) -> None:
+    await room.poll("room", prev_id="1")
+    room.edge.deliver_all([item("3", "2")])
+    _, late = await room.poll("room", prev_id="1")
+    room.edge.catch_up(late)
+    room.clock.advance(SOON)
+    assert len(room.door.retried) == 2
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["something came since", "it names another id"])
+async def test_a_backend_that_may_know_more_by_now_is_asked_again(room: Room, *, comes: bool) -> None:
+    room.edge.deliver_all([item("3", "2")])
+    again = asked(room, "room", "1")
+    if comes:
+        room.edge.deliver_all([item("4", "3")])
+    _, session = await room.poll("room", prev_id="1" if comes else "2")
+    room.edge.catch_up(session, again)
+    assert len(room.door.retried) == comes
 
 
 @pytest.mark.parametrize(

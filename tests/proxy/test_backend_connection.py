@@ -16,7 +16,7 @@ from proxy.backend_connection import OwnConnection
 from proxy.backend_pool import OwnPool
 from proxy.request_body import RequestBody
 from tests.proxy.asking import all_of, ask, fetch
-from tests.support.answers import Ending, answer, never, text
+from tests.support.answers import Ending, answer, chunked, never, text
 from tests.support.backend import ScriptedBackend
 from tests.support.clock import ManualClock
 from tests.support.turns import settle, until
@@ -144,6 +144,20 @@ async def test_reading_stops_while_nobody_takes_what_came(pool: OwnPool, backend
     assert len(await all_of(found)) == READ_BUFFER * 40
     assert await fetch(pool, backend) == b"x" * (READ_BUFFER * 40)
     assert backend.accepted == 1
+
+
+async def test_what_waits_to_be_read_is_counted_as_it_comes(pool: OwnPool, backend: ScriptedBackend) -> None:
+    gates = [asyncio.Event() for _ in range(2)]
+    backend.default = chunked(b"one", b"two", gates[0], b"three", gates[1], b"four")
+    found = await ask(pool, backend)
+    assert isinstance(found, OwnAnswer)
+    await until(lambda: found.waiting == 6)
+    gates[0].set()
+    await until(lambda: found.waiting == 11)
+    assert await found.read() == b"onetwothree"
+    assert found.waiting == 0
+    gates[1].set()
+    assert await all_of(found) == b"four"
 
 
 async def test_one_that_is_lost_leaves_nothing_behind(pool: OwnPool, backend: ScriptedBackend) -> None:

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from proxy.backend import POOL_SECONDS, BackendAddress, ConnectFailed
-from proxy.backend_pool import OwnPool
-from proxy.request_body import RequestBody
+from proxy.backend_pool import RESTED_SECONDS, OwnPool
+from proxy.request_body import NO_BODY, RequestBody
 from tests.proxy.asking import all_of, ask, connect, fetch
 from tests.support.answers import answer, chunked, text
 from tests.support.backend import ScriptedBackend, closed_port
@@ -44,12 +44,52 @@ async def fetch_at_once(pool: OwnPool, backend: ScriptedBackend, count: int) -> 
 # -- idle ones ----------------------------------------------------------------------------------------------------
 
 
-async def test_the_one_used_last_is_taken_first(pool: OwnPool, backend: ScriptedBackend) -> None:
+async def test_the_one_used_last_is_taken_last(pool: OwnPool, backend: ScriptedBackend) -> None:
     await fetch_at_once(pool, backend, 3)
     backend.answers("/", text(b"next"))
-    for _ in range(2):
+    for number in (1, 2, 3, 1):
         await fetch(pool, backend)
-        assert backend.requests[-1].connection == 3
+        assert backend.requests[-1].connection == number
+
+
+@pytest.mark.parametrize("late", [b"", b"H"], ids=["its end", "a stray byte"])
+async def test_one_on_which_something_waits_to_be_read_is_not_taken(pool: OwnPool, late: bytes) -> None:
+    """Although the event loop has not looked at it since."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = BackendAddress(host="127.0.0.1", port=listener.getsockname()[1])
+        connection = await pool.connect(address)
+        peer, _ = listener.accept()
+        with peer:
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            found = await connection.exchange(method=b"GET", head=b"GET / HTTP/1.1\r\n\r\n", body=NO_BODY)
+            assert found.whole() == b""
+            assert pool.take(address) is connection
+            pool.keep(connection)
+            if late:
+                peer.sendall(late)
+            else:
+                peer.shutdown(socket.SHUT_WR)
+            assert pool.take(address) is None
+            await until(lambda: not connection.is_usable)
+
+
+async def test_what_may_not_be_sent_twice_goes_on_one_that_has_rested(
+    pool: OwnPool, backend: ScriptedBackend, clock: ManualClock
+) -> None:
+    """A backend that closes behind its answer may be about to."""
+    address = address_of(backend)
+    await fetch_at_once(pool, backend, 2)
+    assert pool.take(address, rested=True) is None
+    clock.advance(RESTED_SECONDS / 2)
+    first = pool.take(address)
+    assert first is not None
+    pool.keep(first)
+    clock.advance(RESTED_SECONDS / 2)
+    second = pool.take(address, rested=True)
+    assert second is not None
+    assert second is not first
+    assert pool.take(address, rested=True) is None
+    assert pool.take(address) is first
 
 
 async def test_what_is_not_used_for_a_while_is_closed_and_the_others_are_kept(
@@ -60,7 +100,7 @@ async def test_what_is_not_used_for_a_while_is_closed_and_the_others_are_kept(
     backend.answers("/", text(b"next"))
     await fetch(pool, backend)
     clock.advance(1)
-    await backend.disconnected(1)
+    await backend.disconnected(2)
     await fetch(pool, backend)
     assert backend.accepted == 2
     clock.advance(POOL_SECONDS - 0.1)

@@ -259,7 +259,7 @@ async def test_a_connection_whose_answer_takes_long_is_not_idle(door: Door, clie
 async def test_without_a_keep_alive_timeout_a_connection_ends_once_it_is_idle() -> None:
     async with listening(keep_alive_timeout=0) as door, await door.connect() as client:
         await until(lambda: door.clients.connections)
-        door.clock.advance(1000)
+        door.clock.advance(50)
         await client.send(GET * 2)
         for _ in range(2):
             assert (await client.response()).status == 200

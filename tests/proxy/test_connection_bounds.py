@@ -1,4 +1,4 @@
-"""What one client can make its connection hold in memory."""
+"""What one client can make its connection hold in memory, and for how long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from proxy.body_reader import READ_BUFFER
+from proxy.connection import HEAD_SECONDS
 from proxy.exchange import Exchange
 from proxy.feed import KEPT_LIMIT
 from tests.proxy.client_door import Door, echo, listening
@@ -95,6 +96,46 @@ async def test_answers_that_are_not_taken_are_bounded(door: Door) -> None:
         assert not sending.done()
         assert max(transport.get_write_buffer_size() for transport in door.clients.open_transports) < 262_144
         sending.cancel()
+
+
+@pytest.mark.parametrize("sent", [b"", GET[:10]])
+async def test_without_a_keep_alive_timeout_a_first_head_is_not_waited_for_without_end(sent: bytes) -> None:
+    async with listening(keep_alive_timeout=0) as door, await door.connect() as client:
+        await client.send(sent)
+        await until(lambda: door.clients.connections)
+        await settle()
+        door.clock.advance(HEAD_SECONDS + 0.2)
+        assert await client.until_closed() == b""
+
+
+async def test_without_a_keep_alive_timeout_an_answer_may_take_long() -> None:
+    gate = asyncio.Event()
+
+    async def wait(exchange: Exchange) -> None:
+        await gate.wait()
+        exchange.answer_text(200, "done")
+
+    async with listening(keep_alive_timeout=0) as door, await door.connect() as client:
+        door.serve = wait
+        await client.send(GET)
+        await until(lambda: door.served)
+        for _ in range(3):
+            door.clock.advance(HEAD_SECONDS + 1)
+            await settle()
+        gate.set()
+        assert (await client.response()).status == 200
+        assert await client.until_closed() == b""
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(100, True), (5000, False)])
+async def test_what_a_large_head_came_to_is_not_kept_while_idle(
+    door: Door, client: RawClient, size: int, is_kept: bool
+) -> None:
+    await client.fetch("/", headers=[("X", "x" * size)])
+    await settle()
+    connection = door.connection
+    assert (connection._feed.framer._heads.last is not None) is is_kept  # noqa: SLF001
+    assert (door.served[0].earlier is connection._earlier) is is_kept  # noqa: SLF001
 
 
 def framer_kept(door: Door) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from handlers.protocol.answers import Answer
+from proxy.backend import AnswerTruncated
 from proxy.exchange import CONTINUE, Exchange, refusal
 from proxy.incoming import Repetition
 from proxy.protocol.framing import FramingLimits, RequestFramer, RequestHead
@@ -275,11 +277,11 @@ async def test_an_answer_of_another_length_than_announced_is_cut(sent: bytes, is
     connection = Connection()
     exchange = exchange_of(head_of(), connection)
     exchange.begin(status=200, reason=b"OK", headers=(), length=8)
-    if is_whole:
-        exchange.send_whole(sent)
-    else:
+    if not is_whole:
         await exchange.write(sent)
-        exchange.end()
+    end = partial(exchange.send_whole, sent) if is_whole else exchange.end
+    with pytest.raises(AnswerTruncated, match=f"a body of {len(sent)} bytes where 8 were announced"):
+        end()
     assert connection.wire.is_aborted
     assert not exchange.keep_alive
     assert not exchange.is_ended

@@ -12,7 +12,6 @@ from proxy.body_reader import READ_BUFFER, BodyReader
 from proxy.errors import RequestBodyError
 from proxy.feed import KEPT_LIMIT, TURN_BYTES, Feed, Message
 from proxy.protocol.framing import FramingLimits, RequestError, RequestFramer, RequestHead
-from proxy.request_body import REPLAY_LIMIT
 from tests.support.client import encode_request
 
 GET = encode_request("/")
@@ -155,12 +154,22 @@ async def test_a_bad_body_that_nobody_wants_closes_the_connection() -> None:
     assert rig.owner.is_closed
 
 
-@pytest.mark.parametrize("size", [REPLAY_LIMIT, REPLAY_LIMIT + 1])
+@pytest.mark.parametrize("size", [TURN_BYTES // 2, TURN_BYTES])
 async def test_a_body_that_is_here_with_its_head_is_bytes_unless_it_is_a_long_one_in_chunks(size: int) -> None:
     rig = Rig()
     rig.give(CHUNKED[: CHUNKED.index(b"4;")] + b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size))
-    assert isinstance(rig.owner.messages[0][1], bytes) is (size == REPLAY_LIMIT)
+    assert isinstance(rig.owner.messages[0][1], bytes) is (size < TURN_BYTES)
+    await asyncio.sleep(0)
     assert await rig.body(0) == b"x" * size
+
+
+async def test_a_long_body_with_a_length_that_is_here_with_its_head_is_bytes() -> None:
+    """Nothing is decoded of it."""
+    rig = Rig()
+    rig.give(encode_request("/", method="POST", body=b"x" * (5 * TURN_BYTES)) + GET)
+    assert rig.owner.messages[0][1] == b"x" * (5 * TURN_BYTES)
+    rig.answer()
+    assert rig.targets == [b"/", b"/"]
 
 
 async def test_a_body_that_nobody_wants_is_thrown_away() -> None:
@@ -215,6 +224,28 @@ async def test_a_chunked_body_is_decoded_a_piece_a_turn_so_that_others_get_their
     rig.answer()
     await asyncio.sleep(0)
     assert rig.targets == [b"/c", b"/"]
+    assert not rig.owner.is_paused()
+
+
+@pytest.mark.parametrize("before", [b"", GET], ids=["first", "sent ahead"])
+@pytest.mark.parametrize("split", [0, 9, CHUNKED.index(b"4;") - 1], ids=["whole", "in its head", "at its head's end"])
+async def test_chunks_that_come_with_their_head_are_decoded_a_piece_a_turn_too(before: bytes, split: int) -> None:
+    rig = Rig()
+    data = CHUNKED[: CHUNKED.index(b"4;")] + b"1\r\nx\r\n" * TURN_BYTES + b"0\r\n\r\n" + GET
+    rig.give(before + data[:split])
+    rig.give(data[split:])
+    if before:
+        rig.answer()
+    payload = rig.reader(-1)
+    assert rig.owner.is_paused()
+    turns = 0
+    while not payload.is_ended:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= len(data) // TURN_BYTES
+    assert await payload.read() == b"x" * TURN_BYTES
+    rig.answer()
+    assert rig.targets[-2:] == [b"/c", b"/"]
     assert not rig.owner.is_paused()
 
 

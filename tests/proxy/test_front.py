@@ -53,6 +53,32 @@ async def go_on_waiting(app: App) -> None:
     await advance(app, 5)
 
 
+# -- loops ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_link_that_comes_back_to_us_is_refused(
+    backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(f"* {backend.address}") as app, await client_of(app) as client:
+        host, port = app.proxy_addresses[0]
+        backend.default = grip_stream("room", headers=[("Grip-Link", f"<http://{host}:{port}/x>; rel=next; timeout=1")])
+        await client.send(encode_request("/x"))
+        await client.head()
+        for _ in range(3):
+            await advance(app, 1)
+        await until(lambda: app.counters.requests_looping)
+        await until(lambda: app.counters.link_retries)
+        assert (len(backend.requests), len(app.edge.sessions)) == (1, 1)
+        assert any("a link leads back here by way of another host" in text for text in caplog.messages)
+        assert any("status 508; to be tried again" in text for text in caplog.messages)
+
+
+async def test_the_mark_of_another_means_nothing(backend: ScriptedBackend) -> None:
+    async with running(f"* {backend.address}") as app, await client_of(app) as client:
+        found = await client.fetch("/", headers=[("CDN-Loop", "holdfast-0123456789abcdef")])
+        assert (found.status, app.counters.requests_looping) == (200, 0)
+
+
 # -- the client leaves --------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from handlers.protocol.http1 import Headers
 from proxy.incoming import Incoming, Repetition, Written
-from proxy.protocol.repeated_head import HeadReader
+from proxy.protocol.repeated_head import REMEMBERED_BYTES, HeadReader
 from proxy.router import LoadedRoute, Router, choose_source
 
 REST = b" HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -59,3 +59,9 @@ def test_headers_are_recalled_where_all_that_made_them_is_the_same(loaded: Loade
         repetition.same_headers(HEADERS, loaded, b"a", b"s", is_trusted=True),
     ):
         assert recalled is None
+
+
+def test_what_a_large_head_came_to_goes_with_its_request() -> None:
+    repetition = Repetition()
+    assert repetition.unless_large(b"x" * REMEMBERED_BYTES) is repetition
+    assert repetition.unless_large(b"x" * (REMEMBERED_BYTES + 1)) is not repetition

@@ -11,7 +11,7 @@ from handlers.protocol.instruct import Instruct
 from handlers.protocol.names import ItemId
 from proxy.app import App
 from proxy.link_fetch import Fetch
-from proxy.link_site import LinkWay
+from proxy.link_site import AT_ONCE, LinkWay
 from proxy.protocol.link_uri import request_uri
 from proxy.protocol.next_link import Sequel
 from proxy.protocol.route import Route, Target, TargetKind
@@ -86,6 +86,20 @@ async def test_a_body_is_passed_on_as_it_comes(app: App, backend: ScriptedBacken
     gate.set()
     await until(lambda: listener.sequel)
     assert listener.heard == ["begin ", "one,", "two", "end"]
+
+
+async def test_a_body_takes_nobodys_turn(app: App, backend: ScriptedBackend) -> None:
+    gate, listener = asyncio.Event(), Listener()
+    backend.default = chunked(b"one,", gate, b"two")
+    fetching = Fetching(app, backend, listener)
+    slot = app.side.links.site.slot(fetching.fetch.way)
+    for _ in range(AT_ONCE - 1):
+        await slot.acquire()
+    fetching.fetch.start(0)
+    await until(lambda: len(listener.heard) == 2)
+    assert not slot.locked()
+    gate.set()
+    await until(lambda: listener.sequel)
 
 
 async def test_an_instruct_as_a_body_brings_the_body(app: App, backend: ScriptedBackend) -> None:

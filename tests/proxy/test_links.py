@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from proxy.app import App
-from proxy.links import LAST_SECONDS, Links
+from proxy.links import GONE_LIMIT, LAST_SECONDS, Links
 from proxy.protocol.link_uri import follow, request_uri
+from proxy.protocol.next_link import PAGES
 from proxy.protocol.route import Proto
 from proxy.router import LineSource, LoadedRoute, Router
 from tests.proxy.in_process import advance, census, client_of, running
@@ -49,8 +50,10 @@ def route_of(router: Router, path: bytes) -> LoadedRoute:
         ("/one/y", b"/one/", True),
         ("http://A.example:80/one/y?z", b"/one/", True),
         ("/two/y", b"/two/", True),
-        ("/three/y", b"/one/", False),
-        ("https://a.example/one/y", b"/one/", False),
+        ("/three/y", b"/one/", True),
+        ("https://a.example/one/y", b"/one/", True),
+        ("https://a.example/two/y", b"/two/", True),
+        ("https://a.example:443/one/y", b"/one/", False),
         ("http://a.example:81/one/y", b"/one/", False),
         ("http://b.example/two/y", b"/one/", False),
     ],
@@ -129,6 +132,56 @@ async def test_an_end_is_told_once_whatever_is_answered(
         await until(lambda: app.counters.gone_notices + app.counters.gone_notices_lost)
         assert (app.counters.gone_notices, len(backend.requests_for("/gone"))) == (told, 1)
     assert any("should be empty" in text for text in caplog.messages) is bool(body)
+
+
+async def test_so_many_ends_may_wait_for_one_place(
+    app: App, backend: ScriptedBackend, router: Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.default = never()
+    links = app.side.links
+    way = links.way(route_of(router, b"/one/x"), BASE, follow(BASE, "/one/gone"))
+    elsewhere = links.way(route_of(router, b"/one/x"), BASE, follow(BASE, f"http://{backend.address}/gone"))
+    for _ in range(GONE_LIMIT + 2):
+        links.tell_gone(way, "the label")
+    links.tell_gone(elsewhere, "another")
+    assert app.counters.gone_notices_lost == 2
+    why = f"the label: its backend does not know of the end: {GONE_LIMIT} others wait to be told"
+    assert caplog.messages == [why, why]
+    links.site.errands.cancel_all()
+    await links.site.errands.all_done()
+    links.tell_gone(way, "the label")
+    assert app.counters.gone_notices_lost == 2
+
+
+async def test_a_link_that_leads_to_itself_is_not_hurried_through(
+    backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.answers("/", text(b"again,", headers=[(b"Grip-Link", b"</>; rel=next")]))
+    async with running(f"* {backend.address}") as app, await client_of(app) as client:
+        await client.send(encode_request("/"))
+        await client.head()
+        for number in range(1, 4):
+            await until(lambda: app.counters.link_requests == number)  # noqa: B023  # it is asked for at once
+            await settle()
+            assert len(backend.requests) == number + 1
+            await advance(app, 1.1)
+        said = "its next link leads to itself, so it is asked every 1 seconds (said once)"
+        assert sum(said in message for message in caplog.messages) == 1
+
+
+async def test_pages_without_end_are_not_hurried_through(
+    backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(PAGES + 10):
+        backend.answers(f"/{number}", text(b"page,", headers=[(b"Grip-Link", b"</%d>; rel=next" % (number + 1))]))
+    async with running(f"* {backend.address}") as app, await client_of(app) as client:
+        await client.send(encode_request("/0"))
+        await client.head()
+        await until(lambda: any("pages in a row" in message for message in caplog.messages))
+        await settle()
+        assert app.counters.link_requests == PAGES + 1
+        await advance(app, 1.1)
+        await until(lambda: app.counters.link_requests == PAGES + 2)
 
 
 async def test_nothing_is_left_of_a_stream_that_has_ended(backend: ScriptedBackend) -> None:

@@ -131,7 +131,15 @@ async def test_what_a_client_has_seen_goes_with_its_retry_alone(backend: Scripte
         ),
         (
             "path_beg=/a,path_rem=2,as_host=inner,header=X-Mine:1", (), "http://b.example:81/a/b", False, b"/a/b",
-            ((b"Host", b"b.example:81"), FEATURES, LAST),
+            ((b"Host", b"b.example:81"), (b"CDN-Loop", b"us"), FEATURES, LAST),
+        ),
+        (
+            "path_beg=/a", ("proxy.cdn_loop=me",), "http://b.example/a", False, b"/a",
+            ((b"Host", b"b.example"), (b"CDN-Loop", b"me, us"), FEATURES, LAST),
+        ),
+        (
+            "path_beg=/a,replace_beg=/there", (), "http://x/other/b", True, b"/other/b",
+            ((b"Host", b"x"), FEATURES, LAST),
         ),
         (
             "path_beg=/a", ("proxy.set_x_forwarded_proto=true", "proxy.cdn_loop=me"), "https://a.example/a", True,
@@ -157,7 +165,7 @@ async def test_a_link_is_asked_for_without_a_client(
     loaded = router.select(host="a.example", proto=Proto.HTTP, ssl=False, path=b"/a")
     assert loaded is not None
     chosen = settings_from(settings, routes=())
-    outgoing = Outgoing(settings=chosen.proxy, upstream_key=None, clock=ManualClock())
+    outgoing = Outgoing(settings=chosen.proxy, upstream_key=None, clock=ManualClock(), mark=b"us")
     base = request_uri(is_tls=False, authority=b"x", path=b"/")
     request = outgoing.write_link(
         loaded, follow(base, uri), method=b"GET", last_seen=(("room", ItemId("1")),), is_internal=is_internal

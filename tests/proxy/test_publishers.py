@@ -30,7 +30,11 @@ def nothing() -> None:
 
 
 def make(
-    sink: ListSink, *assignments: str, shown: Counters | None = None, recover: Callable[[], None] = nothing
+    sink: ListSink,
+    *assignments: str,
+    shown: Counters | None = None,
+    recover: Callable[[], None] = nothing,
+    joins: bool = False,
 ) -> Publishers:
     """Make them; `shown` are the counters of all processes together."""
     counters = Counters()
@@ -42,6 +46,7 @@ def make(
         publishing=None,
         count=lambda: shown or counters,
         recover=recover,
+        joins=joins,
     )
 
 
@@ -130,6 +135,21 @@ async def test_zeromq_sockets_are_served_beside_it_until_it_stops(tmp_path: Path
     again = make(sink, f"zeromq.pull=ipc://{tmp_path}/pull")
     await start(again)
     await again.stop()
+
+
+@pytest.mark.parametrize("joins", [False, True])
+async def test_zeromq_too_publishes_for_several_in_one_call_only_where_the_sink_takes_that(
+    joins: bool, tmp_path: Path
+) -> None:
+    sink, message = ListSink(), encode_tnetstring({"channel": "c", "http-stream": {"content": "x"}})
+    publishers = make(sink, f"zeromq.pull=ipc://{tmp_path}/pull", joins=joins)
+    await start(publishers)
+    async with zeromq_peer() as peer:
+        for _ in range(1000):
+            await peer.push(f"ipc://{tmp_path}/pull", message)
+        await until(lambda: len(sink.items) == 1000)
+    await publishers.stop()
+    assert (len(sink.calls) < 1000) == joins
 
 
 async def test_where_an_endpoint_is_taken_nothing_is_left_open(tmp_path: Path) -> None:

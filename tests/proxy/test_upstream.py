@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from handlers.counters import Counters
 from proxy.errors import UnreachableError, UpstreamError
@@ -126,9 +127,10 @@ async def test_a_stale_connection_is_repeated_for(
 
 @pytest.mark.parametrize("method", [b"POST", b"PATCH", b"CONNECT", b"MKCOL", b"get"])
 async def test_a_stale_connection_is_not_repeated_for(
-    upstream: Upstream, backend: ScriptedBackend, counters: Counters, method: bytes
+    upstream: Upstream, backend: ScriptedBackend, clock: ManualClock, counters: Counters, method: bytes
 ) -> None:
     await fetch(upstream, target_of(backend))
+    clock.advance(1)
     backend.default = close_without_answer()
     with pytest.raises(UpstreamError):
         await upstream.send((target_of(backend),), request_of(method, body=b"words"))
@@ -136,9 +138,10 @@ async def test_a_stale_connection_is_not_repeated_for(
 
 
 async def test_a_body_that_was_too_large_to_keep_is_not_repeated(
-    upstream: Upstream, backend: ScriptedBackend, counters: Counters
+    upstream: Upstream, backend: ScriptedBackend, clock: ManualClock, counters: Counters
 ) -> None:
     await fetch(upstream, target_of(backend))
+    clock.advance(1)
     backend.default = close_without_answer()
     with pytest.raises(UpstreamError):
         await upstream.send((target_of(backend),), request_of(b"PUT", body=b"x" * (REPLAY_LIMIT + 1)))
@@ -216,6 +219,22 @@ async def test_a_silent_backend_is_504_in_time(
     assert failure.value.status == 504
     await backend.disconnected(1)
     assert clock.next_due() is None
+
+
+@pytest.mark.parametrize(("method", "connections"), [(b"GET", 1), (b"POST", 2)])
+async def test_what_may_not_be_sent_twice_goes_on_no_connection_that_has_just_answered(
+    backend: ScriptedBackend, clock: ManualClock, method: bytes, connections: int
+) -> None:
+    """Its backend may be about to close it. Only our own client knows how long one has rested."""
+    upstream = Upstream(settings=ProxySettings(), clock=clock, counters=Counters())
+    await fetch(upstream, target_of(backend))
+    await fetch(upstream, target_of(backend), request=request_of(method))
+    assert backend.accepted == connections
+    clock.advance(1)
+    await fetch(upstream, target_of(backend), request=request_of(method))
+    assert backend.accepted == connections
+    await upstream.close()
+    await settle()
 
 
 async def test_an_answer_in_time_leaves_no_timer_behind(
@@ -341,3 +360,12 @@ async def test_addresses_are_not_gathered_for_hosts_that_clients_make_up(upstrea
     assert isinstance(upstream._contexts[target], ssl.SSLContext)  # noqa: SLF001
     upstream.forget_addresses()
     assert not upstream._contexts  # noqa: SLF001
+
+
+async def test_a_target_made_for_one_request_takes_no_place(upstream: Upstream, backend: ScriptedBackend) -> None:
+    for _ in range(5):
+        request = replace(request_of(), is_direct=True)
+        assert await fetch(upstream, target_of(backend), request=request) == b"hello\n"
+    assert not upstream._plain  # noqa: SLF001
+    assert await fetch(upstream, target_of(backend)) == b"hello\n"
+    assert len(upstream._plain) == 1  # noqa: SLF001

@@ -74,6 +74,44 @@ async def test_what_is_no_request_is_told_why_in_one_log_line(
     assert record.exc_info is None
 
 
+@pytest.mark.parametrize(
+    "last", [request(BODY), KEPT, request(b"{" * len(BODY)), KEPT * 2], ids=["last", "kept", "bad", "second"]
+)
+async def test_bytes_behind_a_body_are_told_the_same_wherever_its_segments_end(last: bytes) -> None:
+    sent = last + b" extra"
+
+    async with publish_port() as port:
+        whole = await port.send(sent)
+        assert whole.endswith(b"\r\n\r\nRequest body exceeded Content-Length.\n")
+        published = len(port.sink.items)
+        assert published == whole.count(b"Published\n") == last.count(b"POST") - 1
+        for end in range(len(last) - len(BODY) - 8, len(last)):
+            assert await port.send(sent[:end], sent[end:]) == whole
+        singly = [sent[index : index + 1] for index in range(len(last) - 1)]
+        assert await port.send(*singly, sent[len(last) - 1 :]) == whole
+        assert len(port.sink.items) == published * (len(BODY) + 10)
+
+
+async def test_what_is_behind_a_body_that_came_in_pieces_is_the_next_request() -> None:
+    sent = KEPT + b"\r\n" + request(BODY)
+
+    async with publish_port() as port:
+        for end in range(len(KEPT) - len(BODY), len(KEPT)):
+            assert (await port.send(sent[:end], sent[end:])).count(b"Published\n") == 2
+        assert len(port.sink.items) == 2 * len(BODY)
+
+
+async def test_what_is_answered_already_is_not_taken_back() -> None:
+    async with publish_port() as port:
+        reader, writer = await asyncio.open_connection(*port.server.address)
+        writer.write(KEPT)
+        assert (await read_answer(reader)).endswith(b"Published\n")
+        writer.write(b" extra")
+        assert text_of(await reader.read())[1] == b"Failed to parse request header.\n"
+        writer.close()
+        assert len(port.sink.items) == 1
+
+
 async def test_a_malformed_chunk_is_the_chunked_body_s_fault() -> None:
     sent = request(None, "Transfer-Encoding: chunked") + b"zz\r\n"
 

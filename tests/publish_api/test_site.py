@@ -40,8 +40,9 @@ class Hub:
 class Connection:
     """Leaves when it is told to stop, unless it is `busy`; then when it is aborted."""
 
-    def __init__(self, site: PublishSite, *, busy: bool = False) -> None:
+    def __init__(self, site: PublishSite, *, busy: bool = False, told: bool = False) -> None:
         self._site = site
+        self._told = told
         self._busy = busy
         self.aborted = False
         site.connections.add(self)
@@ -55,7 +56,7 @@ class Connection:
         self._site.leave(self)
 
     def go_on(self) -> None:
-        raise AssertionError("told without need")
+        assert self._told, "told without need"
 
 
 def site_with(hub: Hub | None = None) -> PublishSite:
@@ -97,6 +98,19 @@ async def test_what_it_raises_is_the_answer(error: Exception, status: int) -> No
     await answered.wait()
     assert exchange.answer is not None
     assert exchange.answer.status == status
+
+
+async def test_what_a_body_says_is_published_at_the_end_of_the_turn_and_what_is_none_is_refused_now() -> None:
+    site = site_with()
+    connection = Connection(site, told=True)
+    good, bad = (Exchange(connection, site.planner.plan(request(b""))) for _ in range(2))
+    site.publish(good, b'{"channel":"c","http-stream":{"content":"x"}}')
+    site.publish(bad, b"x")
+    assert good.answer is None
+    assert bad.answer is not None
+    assert bad.answer.status == 400
+    await until(lambda: good.answer)
+    assert good.answer == good.plan.answer
 
 
 async def test_the_end_waits_for_those_that_are_being_served() -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from handlers.engines.embedded import EmbeddedEngine
-from handlers.engines.remote import RemoteEngine
+from handlers.engines.engine import Wanted
+from handlers.engines.remote import PAGES, RemoteEngine
 from handlers.errors import Busy, StorageError
 from handlers.protocol.link import (
     Append,
     CallRoll,
+    Page,
     Refused,
     Reply,
     Roll,
@@ -26,7 +28,7 @@ from handlers.protocol.link import (
 from handlers.protocol.mercure.headers import EARLIEST
 from handlers.protocol.mercure.update import StoredUpdate, Update
 from handlers.protocol.names import EventId, Topic
-from tests.handlers.engines.updates import NOW, presence, subscription, update
+from tests.handlers.engines.updates import NOW, on, presence, subscription, update
 from tests.handlers.links.crew import crew_of
 from tests.support.turns import settle
 
@@ -132,6 +134,40 @@ async def test_an_update_that_cannot_be_sent_takes_no_other_with_it(
     assert len(parent.open) == 2
 
 
+async def test_an_update_that_has_no_text_takes_no_other_with_it(engine: RemoteEngine, parent: Parent) -> None:
+    endless = Update(topics=(Topic("a"),), id=EventId("endless"), retry=10**5000)
+    futures = [engine.append(each, at=NOW) for each in (update(1), endless)]
+    await settle()
+    assert [message.updates for message in parent.sent if isinstance(message, Append)] == [(update(1),)]
+    with pytest.raises(StorageError, match="cannot be sent"):
+        await futures[1]
+    parent.answer(Stored(parent.open[0], 1))
+    assert (await futures[0]).seq == 1
+
+
+async def test_no_more_than_so_many_pages_are_under_way(engine: RemoteEngine, parent: Parent) -> None:
+    reading = [asyncio.create_task(engine.read(number, 100, 10)) for number in range(PAGES + 3)]
+    await settle()
+    assert len(parent.open) == PAGES
+    reading[0].cancel()
+    await settle()
+    assert len(parent.open) == PAGES, "it is under way until it comes, though nobody waits for it any more"
+    for _ in range(PAGES + 3):
+        parent.answer(Page(parent.open[0], ()))
+        await settle()
+    assert await asyncio.gather(*reading[1:]) == [()] * (PAGES + 2)
+
+
+async def test_pages_that_wait_for_others_are_refused_at_the_end(engine: RemoteEngine, parent: Parent) -> None:
+    reading = [asyncio.create_task(engine.read(number, 100, 10)) for number in range(PAGES + 3)]
+    await settle()
+    await engine.close()
+    for number in parent.open:
+        parent.answer(Page(number, ()))
+    await asyncio.wait(reading)
+    assert [type(each.exception()) for each in reading] == [type(None)] * PAGES + [StorageError] * 3
+
+
 async def test_who_has_left_is_not_missed(engine: RemoteEngine, parent: Parent) -> None:
     future = engine.append(update(1), at=NOW)
     await settle()
@@ -190,4 +226,17 @@ async def test_the_history_is_read_through_it_as_it_is(tmp_path: Path) -> None:
         assert await there.engine.read(0, 6, 2) == tuple(batch(1, 2))
         assert len(await there.engine.read(0, 6, 10)) == 6
         assert await there.engine.read(0, 6, 10, with_presence=False) == tuple(batch(1, 2, 3, 4, 5))
+        await crew.hub.close()
+
+
+async def test_the_parent_leaves_out_what_nobody_wants(tmp_path: Path) -> None:
+    async with crew_of(1, EmbeddedEngine(tmp_path / "hub.db")) as crew:
+        [member] = crew.workers
+        for number in range(1, 101):
+            await member.hub.publish(on(number, "quiet" if number in (1, 100) else f"loud/{number}"))
+        for wanted in (Wanted(topics=("quiet",)), Wanted(beginnings=("loud/9",)), Wanted(topics=("nobody",))):
+            for after, upto in ((0, 100), (50, 99)):
+                found = await member.engine.select(after, upto, 1000, wanted)
+                assert found == await crew.hub.engine.select(after, upto, 1000, wanted)
+        assert len((await member.engine.select(0, 100, 1000, Wanted(topics=("quiet",)))).updates) == 2
         await crew.hub.close()

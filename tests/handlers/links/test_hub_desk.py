@@ -7,7 +7,7 @@ import re
 import pytest
 
 from handlers.errors import Busy, StorageError
-from handlers.protocol.link import Down, Find
+from handlers.protocol.link import Append, Find, Refused, Reply, update_row
 from handlers.protocol.names import EventId
 from tests.handlers.engines.updates import presence, subscription, update
 from tests.handlers.hub.held_engine import HeldEngine
@@ -112,11 +112,24 @@ async def test_a_history_that_cannot_be_read_is_told_to_the_worker() -> None:
                 await asking
 
 
+async def test_every_update_of_a_request_that_cannot_be_read_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        refused: list[Reply] = []
+        numbers = [member.parent.number(refused.append) for _ in range(2)]
+        rows = (update_row(update(1)), update_row(update(2))._replace(retry="x"))
+        member.parent.send(Append(numbers[0], rows))
+        await until(lambda: len(refused) == 2)
+        assert [(type(each), each.number) for each in refused] == [(Refused, number) for number in numbers]
+        assert crew.hub.last_seq == 0
+        assert "worker 1: 2 updates not stored: no update" in caplog.text
+
+
 async def test_a_closed_desk_answers_nothing_more() -> None:
     async with crew_of(1) as crew:
         [member] = crew.workers
-        sent: list[Down] = []
-        member.link.send = sent.append  # type: ignore[assignment,method-assign]
+        sent: list[Reply] = []
+        member.link.answer = sent.append  # type: ignore[assignment,method-assign]
         crew.desk.serve(member.link, Find(1, EventId("x")))
         await crew.desk.close()
         await settle()

@@ -10,6 +10,7 @@ import zmq
 
 from handlers.links.link import AT_ONCE, Link, open_parents_end
 from tests.handlers.links.linking import ends
+from tests.support.patience import bounded
 from tests.support.turns import settle, until
 
 MANY = 5_000
@@ -101,6 +102,38 @@ async def test_a_fault_in_one_message_is_logged_and_the_next_is_read(caplog: pyt
             worker.send(data)
         await until(lambda: heard == [b"one", b"two"])
         assert "a message between processes was not handled" in caplog.text
+
+
+async def test_a_turn_ends_when_it_is_told_to_and_the_next_reads_on() -> None:
+    with ends() as (parent, worker):
+        inbox = Inbox(parent)
+        await greeted(inbox, worker)
+        receive = inbox._receive  # noqa: SLF001  # which is what the link was given
+
+        def take_three(data: bytes) -> None:
+            receive(data)
+            if len(inbox.portions[-1]) == 3:
+                parent.end_turn()
+
+        parent.begin(take_three, inbox._rest)  # noqa: SLF001
+        for number in range(10):
+            worker.send(b"%d" % number)
+        await until(lambda: len(inbox.all) == 10)
+        assert inbox.all == [b"%d" % number for number in range(10)]
+        assert max(map(len, inbox.portions)) == 3
+
+
+async def test_what_is_there_can_be_read_before_its_turn() -> None:
+    with ends() as (parent, worker):
+        parent.read_now()
+        inbox = Inbox(parent)
+        await greeted(inbox, worker)
+        worker.send(b"x")
+        async with bounded():
+            while not inbox.all:  # nothing but `read_now` reads: the loop does not turn
+                parent.read_now()
+        parent.close()
+        parent.read_now()
 
 
 async def test_a_closed_end_sends_and_reads_nothing(caplog: pytest.LogCaptureFixture) -> None:

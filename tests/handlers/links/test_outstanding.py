@@ -42,6 +42,17 @@ def test_more_than_was_sent_cannot_be_acknowledged() -> None:
         account.acknowledge(2, 1.0)
 
 
+def test_answers_have_an_account_of_their_own_and_are_progress_all_the_same() -> None:
+    account = Outstanding()
+    account.sent(1000, 1.0, is_reply=True)
+    account.sent(5, 2.0)
+    assert (account.bytes, account.reply_bytes, account.since) == (5 + MESSAGE, 1000 + MESSAGE, 1.0)
+    account.acknowledge(1, 3.0)
+    assert (account.bytes, account.reply_bytes, account.since) == (5 + MESSAGE, 0, 3.0)
+    account.acknowledge(2, 4.0)
+    assert (account.bytes, account.reply_bytes, account.since) == (0, 0, None)
+
+
 @given(st.lists(st.integers(0, 1000)), st.lists(st.integers(0, 20)))
 def test_the_bytes_are_those_of_what_is_left(sizes: list[int], steps: list[int]) -> None:
     account = Outstanding()

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from handlers.engines.embedded_writer import LONGEST_SLICE
 from handlers.links.parent_link import ACK_BYTES, ACK_SECONDS
 from handlers.protocol.http1 import encode_chunk
 from handlers.protocol.items import Item
-from handlers.protocol.link import Counts, Drain, Farewell, Items, Recover, Reload, Stored
-from tests.handlers.engines.updates import update
+from handlers.protocol.link import Counts, Drain, Farewell, Items, Ping, Recover, Reload, Reply, Stored
+from handlers.protocol.mercure.update import StoredUpdate
+from tests.handlers.engines.updates import on, update
 from tests.handlers.links.crew import crew_of
 from tests.handlers.room import stream_item
 from tests.support.turns import settle, until
@@ -114,6 +116,93 @@ async def test_an_answer_comes_behind_what_the_parent_delivered_before_it() -> N
         assert member.parent.unanswered == 1
         member.parent.forget(number + 1)
         assert member.parent.unanswered == 0
+
+
+@pytest.mark.parametrize("kind", ["items", "updates"])
+async def test_a_burst_that_is_much_to_deliver_takes_several_turns_each_of_which_is_acknowledged(kind: str) -> None:
+    """So a worker that has much to do still does everything else, and its parent sees that it makes progress."""
+    count = 20 * LONGEST_SLICE
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        await crew.settle()
+        seen: list[tuple[int, int]] = []
+
+        def note(delivered: Sequence[object]) -> list[int]:
+            seen.append((len(delivered), len(member.link.outstanding)))
+            return [0] * len(delivered)
+
+        member.room.edge.deliver_all = note  # type: ignore[assignment,method-assign]
+        member.engine._on_committed = note  # type: ignore[assignment]  # noqa: SLF001
+        for number in range(count):
+            if kind == "items":
+                crew.fan.deliver_all([stream_item(str(number), b"x")])
+            else:
+                crew.fan.relay([StoredUpdate(seq=number, update=on(number, str(number)))])
+        await until(lambda: sum(delivered for delivered, _ in seen) == count)
+        await crew.settle()
+        assert max(delivered for delivered, _ in seen) <= LONGEST_SLICE
+        assert len({outstanding for _, outstanding in seen}) > 2, "acknowledged on the way"
+
+
+async def test_one_publication_that_is_much_to_deliver_takes_several_turns_too() -> None:
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        delivered: list[int] = []
+
+        def note(items: Sequence[Item]) -> list[int]:
+            delivered.append(len(items))
+            return [0] * len(items)
+
+        member.room.edge.deliver_all = note  # type: ignore[method-assign]
+        items = [stream_item(str(number), b"x") for number in range(5 * LONGEST_SLICE)]
+        assert crew.fan.deliver_all(items) == [1] * len(items)
+        await until(lambda: sum(delivered) == len(items))
+        assert max(delivered) <= LONGEST_SLICE
+
+
+async def test_answers_and_acknowledgements_go_out_whatever_becomes_of_a_delivery(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        await crew.settle()
+        answered: list[int] = []
+        delivered: list[Sequence[StoredUpdate]] = []
+        member.room.edge.deliver_all = None  # type: ignore[assignment,method-assign]
+        member.engine._on_committed = delivered.append  # noqa: SLF001
+        batch = [StoredUpdate(seq=1, update=update(1))]
+
+        def fail(answer: Reply) -> None:
+            raise RuntimeError("gone wrong")
+
+        bad, good = member.parent.number(fail), member.parent.number(lambda answer: answered.append(answer.number))
+        crew.fan.deliver_all([stream_item("room", b"lost")])
+        crew.fan.relay(batch)
+        for number in (bad, good):
+            member.link.answer(Stored(number, 1))
+        await until(lambda: answered)
+        assert (answered, delivered) == ([good], [batch])
+        assert f"an answer to request {bad} was not handled" in caplog.text
+        await crew.settle()
+
+
+async def test_an_order_is_obeyed_though_what_came_before_it_failed(caplog: pytest.LogCaptureFixture) -> None:
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        member.room.edge.deliver_all = None  # type: ignore[assignment,method-assign]
+        crew.fan.deliver_all([stream_item("room", b"lost")])
+        crew.fan.tell(Drain())
+        await until(lambda: member.drains)
+        assert "a message between processes was not handled" in caplog.text
+
+
+async def test_a_ping_is_acknowledged_and_nothing_else() -> None:
+    async with crew_of(1) as crew:
+        [member] = crew.workers
+        await crew.settle()
+        member.link.send(Ping())
+        assert len(member.link.outstanding) == 1
+        await crew.settle()
 
 
 async def test_what_comes_before_the_greeting_is_for_nobody(caplog: pytest.LogCaptureFixture) -> None:

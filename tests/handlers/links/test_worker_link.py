@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.links.outstanding import MESSAGE
-from handlers.links.worker_link import WorkerLink
+from handlers.links.worker_link import PINGS, SECOND_LOOK, WorkerLink
 from handlers.protocol.link import (
     Ack,
     Bye,
@@ -16,7 +16,9 @@ from handlers.protocol.link import (
     Find,
     Hello,
     Oldest,
+    Ping,
     Ready,
+    Refused,
     Reload,
     Reloaded,
     Request,
@@ -112,7 +114,7 @@ async def test_it_is_stuck_when_it_acknowledges_nothing_for_so_long() -> None:
         assert site.stuck == 1
 
 
-async def test_there_is_no_timer_while_nothing_is_outstanding() -> None:
+async def test_there_is_no_timer_before_its_first_word_while_nothing_is_outstanding() -> None:
     with ends() as (parent, worker):
         site, said = Site(parent, timeout=TIMEOUT), Said(worker)
         assert site.clock.next_due() is None
@@ -121,6 +123,64 @@ async def test_there_is_no_timer_while_nothing_is_outstanding() -> None:
         await until(lambda: not site.worker.outstanding)
         site.clock.advance(TIMEOUT)
         assert (site.clock.next_due(), site.stuck) == (None, 0)
+
+
+async def test_a_parent_that_was_stopped_reads_what_came_before_it_calls_anybody_stuck() -> None:
+    with ends() as (parent, worker):
+        site, said = Site(parent, timeout=TIMEOUT), Said(worker)
+        said.say(Counts({"requests": 1}))  # no hello, so that nothing is sent but this
+        await until(lambda: site.worker.counts)
+        site.worker.send(Reload())
+        await said.hears(1)
+        site.clock.advance(TIMEOUT / 2)
+        said.say(Ack(1))
+        site.clock._now += 5 * TIMEOUT  # noqa: SLF001  # no timer was run meanwhile
+        site.clock.advance(0)
+        assert site.stuck == 0
+        await until(lambda: not len(site.worker.outstanding))
+        site.clock.advance(SECOND_LOOK)
+        assert site.stuck == 0
+
+
+async def test_after_such_a_stop_one_that_is_stuck_is_found_on_the_second_look() -> None:
+    with ends() as (parent, worker):
+        site, said = Site(parent, timeout=TIMEOUT), Said(worker)
+        said.say(Hello())
+        await until(lambda: site.worker.is_greeted)
+        site.worker.send(Reload())
+        site.clock._now += 5 * TIMEOUT  # noqa: SLF001
+        site.clock.advance(SECOND_LOOK / 2)
+        assert site.stuck == 0
+        site.clock.advance(SECOND_LOOK)
+        assert site.stuck == 1
+
+
+async def test_one_that_is_owed_nothing_is_sent_something_to_acknowledge() -> None:
+    with ends() as (parent, worker):
+        site, said = Site(parent, timeout=TIMEOUT), Said(worker)
+        said.say(Hello())
+        await until(lambda: site.worker.is_greeted)
+        site.worker.send(Reload())
+        said.say(Ack(1))
+        await until(lambda: not len(site.worker.outstanding))
+        for handled in (2, 3, 4):
+            site.clock.advance(TIMEOUT / PINGS)
+            assert (await said.hears(handled))[-1] == Ping()
+            said.say(Ack(handled))
+            await until(lambda: not len(site.worker.outstanding))
+        site.clock.advance(TIMEOUT / PINGS + TIMEOUT)
+        assert site.stuck == 1
+
+
+async def test_answers_do_not_hold_up_publishers() -> None:
+    with ends() as (parent, worker):
+        site, said = Site(parent), Said(worker)
+        said.say(Hello())
+        await until(lambda: site.worker.is_greeted)
+        site.worker.answer(Refused(1, "x" * 1000))
+        assert await said.hears(1) == [Refused(1, "x" * 1000)]
+        assert site.worker.outstanding.bytes == 0
+        assert site.worker.outstanding.reply_bytes > 1000
 
 
 @pytest.mark.parametrize("seconds", [0.0, TIMEOUT])

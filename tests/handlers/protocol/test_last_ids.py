@@ -29,11 +29,20 @@ def test_what_is_forgotten_is_unknown() -> None:
     ids = LastIds(limit=10)
     for channel in (A, B, C):
         ids.note(channel, ItemId("1"))
-    ids.forget(A)
-    ids.forget(Channel("never there"))
-    assert [ids.get(channel) for channel in (A, B, C)] == [None, "1", "1"]
     ids.clear()
     assert len(ids) == 0
+    assert [ids.get(channel) for channel in (A, B, C)] == [None] * 3
+
+
+def test_it_is_known_what_came_after_a_moment() -> None:
+    ids = LastIds(limit=10)
+    ids.note(A, ItemId("1"))
+    moment = ids.noted
+    assert not ids.came_after(A, moment)
+    ids.note(B, ItemId("1"))
+    assert [ids.came_after(channel, moment) for channel in (A, B, C)] == [False, True, False]
+    ids.clear()
+    assert not ids.came_after(B, moment)
 
 
 def test_the_channel_without_news_for_the_longest_makes_room() -> None:

@@ -29,6 +29,7 @@ from handlers.protocol.link import (
     LinkError,
     Oldest,
     Page,
+    Ping,
     Place,
     Read,
     Ready,
@@ -37,6 +38,8 @@ from handlers.protocol.link import (
     Reload,
     Reloaded,
     Roll,
+    Select,
+    Selected,
     Stored,
     Up,
     Welcome,
@@ -78,12 +81,14 @@ DOWN: tuple[Down, ...] = (
     Refused(1, "busy", 5),
     Place(1, None),
     Place(1, 9),
+    Selected(1, stored_rows(STORED), 9, True),
     Page(1, ()),
     Page(1, stored_rows(STORED)),
     Roll(1, ("x",), EventId("2")),
     Recover(),
     Reload(),
     Drain(),
+    Ping(),
     Farewell(),
 )
 UP: tuple[Up, ...] = (
@@ -94,6 +99,7 @@ UP: tuple[Up, ...] = (
     Append(1, (update_row(UPDATE),)),
     Find(1, EventId("a")),
     Read(1, 2, 3, 4, True),
+    Select(1, 2, 3, 4, ("a",), ("b",), False),
     Oldest(1),
     CallRoll(1),
     Reloaded(),
@@ -143,6 +149,7 @@ def test_every_kind_of_message_is_among_those() -> None:
 def test_updates_come_out_of_messages() -> None:
     assert Committed(stored_rows(STORED)).batch == STORED
     assert Page(1, stored_rows(STORED)).updates == STORED
+    assert Selected(1, stored_rows(STORED), 7, False).updates == STORED
     assert Append(1, (update_row(UPDATE),)).updates == (UPDATE,)
 
 
@@ -210,3 +217,25 @@ def test_text_that_is_not_unicode_cannot_be_sent() -> None:
         encode_up(Append(1, (update_row(Update(topics=(Topic("\ud800"),), id=EventId("1"))),)))
     with pytest.raises(LinkError, match="cannot be sent"):
         encode_down(Items((Item(channel=Channel("\udfff")),)))
+
+
+@pytest.mark.parametrize(
+    "unspeakable",
+    [
+        Update(topics=(Topic("a"),), id=EventId("1"), retry=10**5000),
+        Update(
+            topics=(Topic("a"),),
+            id=EventId("1"),
+            presence=Presence(
+                subscription=ActiveSubscription(
+                    subscriber=SubscriberId("s"), matcher=Matcher(MatcherKind.EXACT, "a"), payload={1, 2}
+                ),
+                active=True,
+            ),
+        ),
+    ],
+    ids=["retry", "payload"],
+)
+def test_an_update_that_has_no_text_cannot_be_sent(unspeakable: Update) -> None:
+    with pytest.raises(LinkError, match="cannot be sent"):
+        update_row(unspeakable)

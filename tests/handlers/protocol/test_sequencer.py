@@ -85,6 +85,16 @@ def test_what_waits_comes_out_when_its_time_is_over() -> None:
     assert (machine.next_due, machine.waiting) == (math.inf, 0)
 
 
+def test_all_that_waits_can_be_had_at_once() -> None:
+    machine = sequencer()
+    assert machine.expire(math.inf).items == ()
+    machine.take(item("1"), NOW)
+    for name in "47":
+        machine.take(item(name, str(int(name) - 1)), NOW)
+    released = machine.expire(math.inf)
+    assert (names(released.items), released.late, machine.waiting) == (["4", "7"], 2, 0)
+
+
 def test_what_is_overdue_brings_along_what_waited_for_it() -> None:
     machine = sequencer()
     machine.take(item("1"), NOW)

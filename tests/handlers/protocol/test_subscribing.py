@@ -10,12 +10,15 @@ from handlers.protocol.instruct import ChannelHold
 from handlers.protocol.names import Channel, ItemId
 from handlers.protocol.subscribing import (
     CONTENT_FILTERS,
+    Inquiry,
     Subscribing,
     Subscription,
     last_seen,
     resumed,
     subscribing,
     suspended,
+    was_asked,
+    with_place,
 )
 
 
@@ -121,3 +124,16 @@ def test_a_suspended_place_is_looked_at_for_every_item_and_comes_back_as_it_was(
     assert (plain.is_selective, suspended(plain).is_selective) == (False, True)
     assert suspended(place) != place
     assert resumed(suspended(place)) == place
+
+
+@pytest.mark.parametrize(("channel", "is_asked"), [("p-a", True), ("p-b", False), ("a", True)])
+def test_it_is_known_what_a_backend_was_asked_for(channel: str, *, is_asked: bool) -> None:
+    place = Subscription(channel=Channel(channel), prev_id=ItemId("2"))
+    assert was_asked(Inquiry(last_seen=(("a", ItemId("1")),)), place, prefix="p-") is is_asked
+
+
+def test_a_place_is_changed_where_it_is() -> None:
+    a, b, c = (Subscription(channel=Channel(name)) for name in "abc")
+    changed = Subscription(channel=a.channel, prev_id=ItemId("1"))
+    assert with_place((a, b), changed) == (changed, b)
+    assert with_place((a, b), c) == (a, b, c)

@@ -45,12 +45,14 @@ def test_host_and_port_are_those_to_connect_to() -> None:
     [
         ("/x", True),
         ("http://SITE.example:80/x", True),
-        ("https://site.example/x", False),
+        ("https://site.example/x", True),
+        ("https://site.example:443/x", False),
+        ("https://site.example:80/x", False),
         ("http://site.example:81/x", False),
         ("http://example/x", False),
     ],
 )
-def test_the_same_place_has_one_scheme_host_and_port(reference: str, is_same: bool) -> None:
+def test_the_same_place_has_one_host_and_port(reference: str, is_same: bool) -> None:
     assert follow(BASE, reference).is_same_place(BASE) is is_same
 
 

@@ -8,11 +8,13 @@ from handlers.protocol.grip import parse_instruct
 from handlers.protocol.http1 import Headers
 from handlers.protocol.instruct import Instruct, NextLink
 from proxy.protocol.next_link import (
+    PAGES,
     PAUSE,
     End,
     GoOn,
     HoldAgain,
     NextLinkFetch,
+    Pages,
     Sequel,
     encoding_of,
     fault_of,
@@ -49,7 +51,7 @@ def test_what_clients_have_seen_some_of_is_not_asked_for_again() -> None:
     [
         ((STREAM, ORDERED, LINK), HoldAgain(link=NEXT)),
         ((STREAM,), HoldAgain(link=None)),
-        ((LINK,), GoOn(link=NEXT, due=100)),
+        ((LINK,), GoOn(link=NEXT, due=100, later=100 + PAUSE)),
         ((ORDERED,), End()),
         ((), End()),
     ],
@@ -62,7 +64,13 @@ def test_an_answer_says_how_it_goes_on(headers: Headers, sequel: Sequel) -> None
 
 
 def test_who_says_nothing_is_not_asked_again_at_once() -> None:
-    assert NextLinkFetch().sequel(instruct(LINK), 100) == GoOn(link=NEXT, due=100 + PAUSE)
+    assert NextLinkFetch().sequel(instruct(LINK), 100) == GoOn(link=NEXT, due=100 + PAUSE, later=100 + PAUSE)
+
+
+def test_so_many_pages_may_follow_one_another_in_haste() -> None:
+    pages = Pages()
+    waits = [pages.must_wait(is_same=number == 3) for number in range(PAGES + 2)]
+    assert [number for number, waits_here in enumerate(waits) if waits_here] == [3, PAGES, PAGES + 1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.protocol.repeated_head import HeadReader
+from proxy.protocol.repeated_head import REMEMBERED_BYTES, HeadReader
 from proxy.protocol.request_error import RequestError
 from proxy.protocol.request_head import RequestHead, parse_request_head
 
@@ -23,6 +23,7 @@ RESTS = [
     b" HTTP/1.1\r\nConnection: close\r\n" + FIELDS,
     b" HTTP/1.1\r\nContent-Length: 5\r\n" + FIELDS,
     b" HTTP/1.1\r\nHost: c\r\n" + FIELDS,
+    b" HTTP/1.1\r\nX: " + b"x" * REMEMBERED_BYTES + b"\r\n" + FIELDS,
     b" HTTP/1.1\r\n\r\n",
     b" HTTP/1.0\r\n\r\n",
 ]
@@ -75,6 +76,20 @@ def test_the_same_lines_are_the_same_headers() -> None:
     assert (second.method, second.target) == (b"POST", b"/longer")
     assert second.headers is first.headers
     assert reader.read(b"GET / HTTP/1.0\r\n" + FIELDS).headers is not first.headers
+
+
+def test_a_large_head_is_forgotten_and_so_is_the_one_before() -> None:
+    """The length of the target counts, too."""
+    reader = HeadReader(max_headers=3)
+    small, rest = b"GET / HTTP/1.1\r\n" + FIELDS, b" HTTP/1.1\r\n" + FIELDS
+    for size, is_remembered in ((REMEMBERED_BYTES, True), (REMEMBERED_BYTES + 1, False)):
+        reader.read(small)
+        large = b"GET /".ljust(size - len(rest), b"x") + rest
+        head = reader.read(large)
+        assert (reader.last is head) is is_remembered
+        assert reader.is_last(large) is is_remembered
+        assert not reader.is_last(small)
+        assert (reader.read(large) is head) is is_remembered
 
 
 @pytest.mark.parametrize(

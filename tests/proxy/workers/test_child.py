@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -49,6 +50,16 @@ async def test_its_input_stays_open_until_it_is_killed() -> None:
         child.kill()
         async with bounded():
             assert await child.wait() == "by SIGKILL"
+
+
+async def test_the_terminals_signals_do_not_reach_it_from_its_first_moment_on() -> None:
+    with ends() as (parent, _):
+        child = Child(Site(parent).worker)
+        await child.start(START, python("sys.stdin.buffer.read()"))
+        assert os.getsid(child.pid) == child.pid != os.getsid(0)
+        child.kill()
+        async with bounded():
+            await child.wait()
 
 
 async def test_a_program_that_is_not_there_is_named() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,62 @@ async def test_one_that_ends_at_its_start_keeps_the_others_from_starting() -> No
         with pytest.raises(SettingsError, match="worker 1 ended at its start"):
             await made.supervisor.start()
         assert made.supervisor.children == ()
+
+
+async def test_one_that_serves_and_dies_while_another_starts_is_replaced(tmp_path: Path) -> None:
+    """The other waits for it to have died, and it dies in its first life only."""
+    (died := tmp_path / "died").mkdir()
+    first = f"""
+import os
+if start.number == 1 and not os.path.exists({str(died / "1")!r}):
+    {SERVE.strip()}
+    hear()
+    open({str(died / "1")!r}, "w").close()
+    sys.exit(5)
+while start.number == 2 and not os.path.exists({str(died / "2")!r}):
+    time.sleep(0.01)
+"""
+    async with manned(first + SERVE + OBEY) as made:
+        starting = asyncio.create_task(made.supervisor.start())
+        await until(lambda: made.crew.counters.workers_alive == 1)
+        made.crew.fan.recover()
+        await until((died / "1").exists)
+        await until(lambda: made.crew.counters.worker_restarts == 1)
+        (died / "2").touch()
+        await starting
+        await until(lambda: made.crew.counters.workers_alive == 2)
+        assert [child.link.number for child in made.supervisor.children] == [1, 2]
+
+
+async def test_a_replacement_that_hangs_before_its_first_word_is_killed_and_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lives = tmp_path / "lives"
+    second = f"open({str(lives)!r}, 'a').write('x')\nif open({str(lives)!r}).read() == 'xx': sys.stdin.buffer.read()\n"
+    async with manned(second + GOOD, workers=1) as made:
+        await made.supervisor.start()
+        [child] = made.supervisor.children
+        made.clock.advance(YOUNG_SECONDS)
+        kill(child)
+        await until(lambda: lives.read_text() == "xx" and made.supervisor.children)
+        [hanging] = made.supervisor.children
+        made.clock.advance(START_SECONDS)
+        await replaced(made, hanging)
+        assert f"worker 1 (process {hanging.pid}) does not serve 60 seconds after its start: killed" in caplog.text
+        assert made.crew.counters.worker_restarts == 2
+        made.clock.advance(START_SECONDS)
+        await settle()
+
+
+async def test_one_that_is_stuck_is_noticed_while_nothing_is_published(caplog: pytest.LogCaptureFixture) -> None:
+    async with manned(SERVE + STICK, "proxy.worker_timeout=9", workers=1) as made:
+        await made.supervisor.start()
+        [stuck] = made.supervisor.children
+        await until(lambda: not len(stuck.link.outstanding))
+        made.clock.advance(3)
+        made.clock.advance(9)
+        await replaced(made, stuck)
+        assert "has acknowledged nothing for 9 seconds, and is 1 messages" in caplog.text
 
 
 async def test_one_that_takes_too_long_to_start_is_not_waited_for() -> None:

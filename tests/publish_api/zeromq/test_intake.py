@@ -26,14 +26,20 @@ def message(content: str) -> bytes:
 
 
 class Sink:
-    """Keeps the calls it gets; answers each with the next of `outcomes`, and with None when there is none left."""
+    """Keeps the calls it gets; answers each with the next of `outcomes`, and with None when there is none left.
+
+    Calls with an item whose content is in `bad` raise StorageError.
+    """
 
     def __init__(self) -> None:
         self.calls: list[Sequence[Item]] = []
-        self.outcomes: list[Exception | asyncio.Future[None]] = []
+        self.outcomes: list[Exception | asyncio.Future[None] | None] = []
+        self.bad: set[str] = set()
 
     def publish(self, items: Sequence[Item]) -> asyncio.Future[None] | None:
         self.calls.append(items)
+        if not self.bad.isdisjoint(contents_of(items)):
+            raise StorageError("bad")
         outcome = self.outcomes.pop(0) if self.outcomes else None
         if isinstance(outcome, Exception):
             raise outcome
@@ -51,7 +57,7 @@ def contents_of(items: Sequence[Item]) -> list[str]:
 class Taking:
     """An intake on a PULL socket, and a PUSH socket on the other side."""
 
-    def __init__(self, pull: zmq.Socket[bytes], push: zmq.Socket[bytes], max_message: int) -> None:
+    def __init__(self, pull: zmq.Socket[bytes], push: zmq.Socket[bytes], max_message: int, joins: bool) -> None:
         self.push = push
         self.sink = Sink()
         self.clock = ManualClock()
@@ -63,6 +69,7 @@ class Taking:
             max_message=max_message,
             clock=self.clock,
             counters=self.counters,
+            joins=joins,
         )
         self.reader = SocketReader(pull, self.intake.take)
 
@@ -70,14 +77,20 @@ class Taking:
         for content in contents:
             self.push.send(message(content))
 
+    def take(self, *contents: str) -> None:
+        """Give it messages that have come together."""
+        self.intake.take([[message(content)] for content in contents])
+
 
 @asynccontextmanager
-async def taking(*, max_message: int = 1000, high_water: int = 1000, begins: bool = True) -> AsyncGenerator[Taking]:
+async def taking(
+    *, max_message: int = 1000, high_water: int = 1000, begins: bool = True, joins: bool = True
+) -> AsyncGenerator[Taking]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     pull = open_socket(context, zmq.PULL, high_water=high_water)
     push = open_socket(context, zmq.PUSH, high_water=high_water)
     push.connect(bind(pull, parse_spec("tcp://127.0.0.1:0")))
-    each = Taking(pull, push, max_message)
+    each = Taking(pull, push, max_message, joins)
     if begins:
         each.intake.begin(each.reader)
     try:
@@ -220,3 +233,106 @@ async def test_items_that_are_being_stored_when_it_ends_are_left_to_it() -> None
     await settle()
     assert (each.counters.zeromq_failed, other.counters.zeromq_failed) == (0, 1)
     assert other.clock.next_due() is None
+
+
+# -- several publishers' items that came together -----------------------------------------------------------------
+
+
+def calls(sink: Sink) -> list[list[str]]:
+    return [contents_of(call) for call in sink.calls]
+
+
+def futures(count: int) -> list[asyncio.Future[None]]:
+    return [asyncio.get_running_loop().create_future() for _ in range(count)]
+
+
+async def test_one_that_fails_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    async with taking() as each:
+        each.sink.bad = {"bad"}
+        each.take("one", "bad", "two")
+        assert calls(each.sink) == [["one", "bad", "two"], ["one"], ["bad"], ["two"]]
+        assert (each.counters.zeromq_items, each.counters.zeromq_failed) == (3, 1)
+        each.send("next")
+        await until(lambda: "next" in each.sink.contents)
+    assert caplog.messages == ["IN pull: 1 items not delivered: StorageError('bad')"]
+
+
+async def test_for_those_that_came_together_there_is_room_together() -> None:
+    async with taking() as each:
+        each.sink.outcomes = [Busy(1)]
+        each.take("one", "two")
+        each.clock.advance(1)
+        assert calls(each.sink) == [["one", "two"]] * 2
+
+
+async def test_where_they_are_stored_each_goes_by_itself_and_nothing_is_read_until_all_are_done(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with taking(joins=False) as each:
+        first, second, third = storing = futures(3)
+        each.sink.outcomes = [*storing, None]
+        each.take("one", "bad", "two", "three")
+        assert calls(each.sink) == [["one"], ["bad"], ["two"], ["three"]]
+        each.send("next")
+        first.set_result(None)
+        second.set_exception(StorageError("disk full"))
+        await settle()
+        assert len(each.sink.calls) == 4
+        third.set_result(None)
+        await until(lambda: each.sink.contents[4:] == ["next"])
+        assert (each.counters.zeromq_items, each.counters.zeromq_failed) == (5, 1)
+    assert caplog.messages == ["IN pull: 1 items not delivered: StorageError('disk full')"]
+
+
+async def test_those_that_fail_alike_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    async with taking(joins=False) as each:
+        first, second, third = storing = futures(3)
+        each.sink.outcomes = [*storing]
+        each.take("one", "two", "three")
+        for future, why in ((first, "full"), (second, "gone"), (third, "full")):
+            future.set_exception(StorageError(why))
+        await until(lambda: each.counters.zeromq_failed == 3)
+    assert caplog.messages == [
+        "IN pull: 2 items not delivered: StorageError('full')",
+        "IN pull: 1 items not delivered: StorageError('gone')",
+    ]
+
+
+async def test_behind_one_for_which_there_is_no_room_nothing_overtakes_it() -> None:
+    async with taking(joins=False) as each:
+        (storing,) = futures(1)
+        each.sink.outcomes = [storing, Busy(1), None, None]
+        each.take("one", "two", "three")
+        assert calls(each.sink) == [["one"], ["two"]]
+        each.clock.advance(1)
+        assert len(each.sink.calls) == 2, "what is before it may have to be stored again"
+        storing.set_result(None)
+        await until(lambda: each.clock.next_due() is not None)
+        each.clock.advance(1)
+        assert calls(each.sink)[2:] == [["two"], ["three"]]
+        assert each.counters.zeromq_failed == 0
+
+
+async def test_one_for_which_there_was_no_room_after_all_comes_again_in_its_place() -> None:
+    async with taking(joins=False) as each:
+        first, second = futures(2)
+        each.sink.outcomes = [first, second, Busy(3)]
+        each.take("one", "two", "three")
+        first.set_exception(Busy(2))
+        second.set_result(None)
+        await until(lambda: each.clock.next_due() is not None)
+        each.clock.advance(2)
+        assert calls(each.sink)[3:] == [["one"], ["three"]]
+        each.send("next")
+        await until(lambda: each.sink.contents[5:] == ["next"])
+
+
+async def test_when_it_ends_what_is_being_stored_is_left_to_it_and_what_is_behind_is_lost() -> None:
+    async with taking(joins=False) as each:
+        (storing,) = futures(1)
+        each.sink.outcomes = [storing, Busy(1)]
+        each.take("one", "two", "three")
+    assert each.counters.zeromq_failed == 2
+    storing.set_result(None)
+    await settle()
+    assert (each.counters.zeromq_failed, each.clock.next_due()) == (2, None)
