@@ -14,6 +14,9 @@ from tests.support.publisher import close_item, publish
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HELD = 30
+CROWD = 500
+SPENT = ("ClientConnection", "Exchange", "Feed", "RequestHead", "BackendRequest", "OwnConnection", "OwnAnswer")
+"""What a request needs, and a hold does not."""
 
 
 async def test_holds_that_ended_leave_nothing_behind(backend: ScriptedBackend) -> None:
@@ -37,3 +40,16 @@ async def test_holds_that_ended_leave_nothing_behind(backend: ScriptedBackend) -
             pass
         kinds = ("StreamSession", "ResponseSession", "ClientConnection", "Exchange")
         assert await app.live_objects(*kinds) == dict.fromkeys(kinds, 0)
+
+
+async def test_of_the_request_nothing_is_left_while_its_connection_is_held(backend: ScriptedBackend) -> None:
+    """Five hundred streams are five hundred sessions: no connection, no request, no task belongs to them."""
+    async with AppProcess(f"* {backend.address}") as app:
+        tasks = (await app.live_objects("Task"))["Task"]
+        async with crowd(app.proxy_address, CROWD) as clients:
+            for client in clients:
+                await open_stream(client, backend, "/stream", grip_stream("crowd"))
+            await app.advance(60)  # kept backend connections are closed, and what the last request left is gone
+            assert (await app.live_objects("StreamSession")) == {"StreamSession": CROWD}
+            assert await app.live_objects(*SPENT) == dict.fromkeys(SPENT, 0)
+            assert (await app.live_objects("Task"))["Task"] <= tasks + 3  # the process has some of its own

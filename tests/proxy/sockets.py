@@ -121,4 +121,4 @@ def running_tasks() -> set[str]:
 def is_serving(task: asyncio.Task[object]) -> bool:
     """Say whether it is a client connection's."""
     coroutine = task.get_coro()
-    return "RequestHandler" in getattr(coroutine, "__qualname__", "")
+    return "ClientConnection" in getattr(coroutine, "__qualname__", "")
