@@ -24,20 +24,25 @@ from handlers.stream import StreamSession
 KEPT_ITEMS = 100
 """Items that are kept while a backend is asked; with one more the stream is cut."""
 
+BEATS = 8
+"""Beats in the time after which a backend is asked: so many requests at most come to it in that time for one link."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polling:
-    """How often a backend is asked without an occasion: `seconds`, on the beat that has one at `phase`.
+    """How often a backend is asked without an occasion: after `seconds`, on the next beat.
 
-    Streams that would ask for the same have the same beat, so that they ask together, and once for all of them.
+    There are `BEATS` in that time, one of them at `phase`. Streams that would ask for the same have the same beats, so
+    that those that wait together ask together, and once for all of them.
     """
 
     seconds: float
     phase: float
 
     def after(self, now: float) -> float:
-        """Return the beat that is due for who begins to wait now: in one to two times `seconds`."""
-        return self.phase + (math.floor((now - self.phase) / self.seconds) + 2) * self.seconds
+        """Return the beat that is due for who begins to wait now."""
+        beat = self.seconds / BEATS
+        return self.phase + math.ceil((now + self.seconds - self.phase) / beat) * beat
 
 
 class Room(Protocol):
@@ -231,7 +236,7 @@ class LinkedStreamSession(StreamSession):
         counts = self._room.published(self.subscriptions)
         if counts and all(before != after for before, after in zip(self._counts, counts, strict=False)):
             self._counts = counts
-            self._poll_due = self._polling.after(now) - self._polling.seconds
+            self._poll_due = self._polling.after(now)
         else:
             self._poll_due = math.inf
             self.update()

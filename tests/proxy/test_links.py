@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from handlers.linked_stream import BEATS
 from proxy.app import App
 from proxy.links import GONE_LIMIT, LAST_SECONDS, Links
 from proxy.protocol.link_uri import follow, request_uri
@@ -78,7 +79,7 @@ async def test_a_hold_without_links_gets_nothing(backend: ScriptedBackend) -> No
         assert len(app.side.links.site.errands) == 0
 
 
-async def test_streams_that_ask_for_the_same_have_the_same_beat(backend: ScriptedBackend) -> None:
+async def test_streams_that_ask_for_the_same_ask_on_the_same_beats(backend: ScriptedBackend) -> None:
     links = [("Grip-Link", "</next>; rel=next; timeout=20")]
     backend.answers("/stream", grip_stream("room", headers=links))
     backend.answers("/next", grip_stream("room", headers=links))
@@ -87,9 +88,9 @@ async def test_streams_that_ask_for_the_same_have_the_same_beat(backend: Scripte
         for client in clients:
             await client.send(encode_request("/stream"))
             await client.head()
-            await advance(app, 3)
+            await advance(app, 0.5)
         await until(lambda: len(app.edge.sessions) == 3)
-        assert len({round(session.deadline % 20, 3) for session in app.edge.sessions}) == 1
+        assert len({round(session.deadline % (20 / BEATS), 3) for session in app.edge.sessions}) == 1
         await advance(app, 40)
         await until(lambda: backend.requests_for("/next"))
         await settle()
