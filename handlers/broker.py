@@ -87,13 +87,12 @@ class Broker:
 
     def expire(self, now: float) -> None:
         """Deliver what has waited long enough for an item that did not come (`handlers.timers.Timed`)."""
-        released = self._sequencer.expire(now)
-        self._note_late(released)
+        overdue = self._take_overdue(now)
         try:
-            self._deliver(released.items)
+            self._deliver(overdue)
         except Exception as error:  # noqa: BLE001  # `_note_lost` logs it
             # Nobody is left to be told: the publishers have their 200 already.
-            self._note_lost(released.items, error)
+            self._note_lost(overdue, error)
         self._wait()
 
     def close(self) -> None:
@@ -126,12 +125,13 @@ class Broker:
                 self._counters.publications_early += 1
                 log.info("publish channel=%s id=%s waits for id=%s", item.channel, item.id, item.prev_id)
         if self._sequencer.waiting:
-            ready += self._give_up() if self._is_closing else ()
+            ready += self._take_overdue(math.inf) if self._is_closing else ()
             self._wait()
         return ready
 
-    def _give_up(self) -> Sequence[Item]:
-        released = self._sequencer.expire(math.inf)
+    def _take_overdue(self, now: float) -> Sequence[Item]:
+        """Return what has waited long enough by `now`, noted as late."""
+        released = self._sequencer.expire(now)
         self._note_late(released)
         return released.items
 

@@ -9,6 +9,8 @@ import asyncio
 import select
 import socket
 
+from proxy.listening import ask_silent_peers
+
 PROBE_SECONDS = 60
 """Seconds of silence after which the kernel asks a backend's host whether it is still there, and then every quarter of
 that. A host that has lost its power says nothing, and an answer under way, or a poll that it holds, has no other end.
@@ -25,10 +27,7 @@ def probe(transport: asyncio.BaseTransport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
         return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_SECONDS)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS // 4)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    ask_silent_peers(sock, PROBE_SECONDS)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_SECONDS * 1000)
 
 

@@ -140,7 +140,8 @@ def raise_file_limit(*, workers: int = 0, is_told: bool = True) -> int:
     return clients
 
 
-def _ask_silent_peers(sock: socket.socket, seconds: int) -> None:
+def ask_silent_peers(sock: socket.socket, seconds: int) -> None:
+    """Have the kernel ask a peer that has been silent for `seconds` whether it is there, up to four times."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 4))
@@ -176,7 +177,7 @@ def _listen(family: int, sockaddr: tuple[str, int], options: SocketOptions) -> s
         if options.user_timeout:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.user_timeout * 1000))
         if options.probe_interval:
-            _ask_silent_peers(sock, options.probe_interval)
+            ask_silent_peers(sock, options.probe_interval)
         sock.listen(options.backlog)
         sock.setblocking(False)
     except OSError:

@@ -26,7 +26,7 @@ from handlers.deadline import Deadline
 from handlers.engines.remote import RemoteEngine
 from handlers.links.link import open_workers_end
 from handlers.links.parent_link import ACK_SECONDS, ParentLink, Receiver
-from handlers.protocol.link import Bye, Counts, Failed, Ready, Reloaded, Welcome
+from handlers.protocol.link import Bye, Counts, Failed, Ready, Reloaded
 from handlers.timers import Clock, LoopClock, TimerHandle
 from proxy.client_side import CLIENT_BACKLOG, ClientSide
 from proxy.errors import RoutesFileError, SettingsError
@@ -132,7 +132,7 @@ class Worker:
             Receiver(
                 edge=side.edge,
                 committed=self._engine.committed,
-                welcome=self._welcome,
+                welcome=self._engine.welcome,
                 reload=lambda: self._reload(side),
                 drain=self.stop,
             )
@@ -167,9 +167,6 @@ class Worker:
                 await self._parent.farewell.wait()
         except TimeoutError:
             log.warning("worker %d: the parent does not answer", self._start.number)
-
-    def _welcome(self, first: Welcome) -> None:
-        self._engine.welcome(first)
 
     def _reload(self, side: ClientSide) -> None:
         side.reload()

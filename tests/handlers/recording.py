@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import cast
 
+from handlers.open_ended import OpenEndedSession
 from handlers.protocol.subscribing import LastSeen
 from handlers.protocol.ws_frames import Frame, Opcode
 from handlers.websocket import WebSocketSession
@@ -127,3 +128,16 @@ class RecordingLink:
         fault, self.fault = self.fault, None
         if fault is not None:
             raise fault
+
+
+def noted(session: OpenEndedSession) -> list[bytes]:
+    """Note the very objects that are written to `session` from now on."""
+    frames: list[bytes] = []
+    write = session.write
+
+    def note_and_write(frame: bytes) -> None:
+        frames.append(frame)
+        write(frame)
+
+    session.write = note_and_write
+    return frames

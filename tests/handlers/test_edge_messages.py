@@ -11,24 +11,12 @@ from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat
 from handlers.protocol.names import Channel
 from handlers.protocol.subscribing import Subscription
 from handlers.websocket import WebSocketSession
+from tests.handlers.recording import noted
 from tests.handlers.room import Room, message_item
 from tests.support.client import RawClient
 from tests.support.websocket import WsClient
 
 NEWS = Subscription(channel=Channel("room"))
-
-
-def noted(session: WebSocketSession) -> list[bytes]:
-    """Note the very objects that are written to `session` from now on."""
-    frames: list[bytes] = []
-    write = session.write
-
-    def note_and_write(frame: bytes) -> None:
-        frames.append(frame)
-        write(frame)
-
-    session.write = note_and_write
-    return frames
 
 
 def acting(session: WebSocketSession, act: Callable[[], object]) -> None:

@@ -7,10 +7,10 @@ import random
 import pytest
 from websockets.frames import Opcode
 
-from handlers.open_ended import OpenEndedSession
 from handlers.protocol.http1 import encode_chunk
 from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
 from handlers.protocol.names import Channel
+from tests.handlers.recording import noted
 from tests.handlers.room import Room, message_item, response_item, stream_item
 from tests.support.websocket import WsClient
 
@@ -34,19 +34,6 @@ KINDS = (
 )
 
 
-def writes_of(session: OpenEndedSession) -> list[bytes]:
-    """Note what is written to `session` from now on, write by write."""
-    writes: list[bytes] = []
-    write = session.write
-
-    def note_and_write(frame: bytes) -> None:
-        writes.append(frame)
-        write(frame)
-
-    session.write = note_and_write
-    return writes
-
-
 async def heard(client: WsClient) -> tuple[Opcode, bytes]:
     """Return the next frame's kind and content."""
     frame = await client.frame()
@@ -56,7 +43,7 @@ async def heard(client: WsClient) -> tuple[Opcode, bytes]:
 async def test_what_is_for_a_channel_leaves_in_one_write(room: Room) -> None:
     chunked, first = await room.stream("room")
     raw, second = await room.stream("room", chunked=False)
-    writes = [writes_of(first), writes_of(second)]
+    writes = [noted(first), noted(second)]
     items = [stream_item("room", b"%d\n" % number) for number in range(5)]
     assert room.edge.deliver_all(items) == [2] * 5
     expected = [b"".join(encode_chunk(b"%d\n" % number) for number in range(5)), b"0\n1\n2\n3\n4\n"]
@@ -69,7 +56,7 @@ async def test_what_is_for_a_channel_leaves_in_one_write(room: Room) -> None:
 @pytest.mark.parametrize("is_deflated", [False, True])
 async def test_messages_in_one_write_are_messages_each(room: Room, *, is_deflated: bool) -> None:
     client, session, _ = await room.websocket("room", is_deflated=is_deflated)
-    writes = writes_of(session)
+    writes = noted(session)
     texts = [b"message %d " % number * 20 for number in range(5)]
     assert room.edge.deliver_all([message_item("room", text) for text in texts]) == [1] * 5
     assert len(writes) == 1
