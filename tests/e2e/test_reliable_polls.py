@@ -34,6 +34,7 @@ async def test_h16_a_poll_that_is_behind_goes_back_at_once(
     app: AppProcess, client: RawClient, backend: ScriptedBackend
 ) -> None:
     await publish(app, response_item("h16", "two") | {"id": "2", "prev-id": "1"})
+    await app.settle()
     backend.answers("/h16", grip_response("h16; prev-id=1"), text(b"fresh\n"))
     assert (await client.fetch("/h16", headers=[("Grip-Last", "h16; last-id=9")])).body == b"fresh\n"
     first, again = await backend.request(), await backend.request()
@@ -49,6 +50,7 @@ async def test_h16_so_does_everybody_who_asked_before_it_came(app: AppProcess, b
             await client.send_request("/h16-all")
         await until(lambda: len(backend.requests_for("/h16-all")) == 15)
         await publish(app, response_item("h16-all", "two") | {"id": "2", "prev-id": "1"})
+        await app.settle()
         gate.set()
         while len(backend.requests_for("/h16-all")) < 30:
             await app.advance(0.1)
@@ -156,6 +158,7 @@ async def test_h42_recover_sends_all_polls_back(app: AppProcess, backend: Script
 
 async def test_recover_forgets_what_came_last(app: AppProcess, client: RawClient, backend: ScriptedBackend) -> None:
     await publish(app, response_item("forgotten", "two") | {"id": "2"})
+    await app.settle()
     async with await RawClient.connect(app.publish_address) as operator:
         assert (await operator.fetch("/recover", method="POST")).status == 200
     await open_poll(app, client, backend, "/forgotten", grip_response("forgotten; prev-id=1"))

@@ -58,6 +58,7 @@ async def test_h24_the_last_page_may_be_a_stream(app: AppProcess, client: RawCli
     assert await client.chunk() == b"one,"
     await app.until(lambda counters: counters["sessions_stream"] > 0)
     await publish(app, item("more", 2, 1), item("more", 3, 2))
+    await app.settle()
     gate.set()
     assert (await client.chunk(), await client.chunk()) == (b"two,", b"[3]")
     assert (await app.counters())["items_contained"] == 1
@@ -139,6 +140,7 @@ async def test_a_stream_that_is_behind_from_the_start_asks_at_once(
     app: AppProcess, client: RawClient, backend: ScriptedBackend
 ) -> None:
     await publish(app, item("late", 2, 1))
+    await app.settle()
     backend.answers("/late/next", linked("late; prev-id=2", body=b"two,"))
     await open_stream(client, backend, "/late/", linked("late; prev-id=1", body=b"one,"))
     assert (await client.chunk(), await client.chunk()) == (b"one,", b"two,")
@@ -156,6 +158,7 @@ async def test_what_is_published_meanwhile_is_neither_lost_nor_told_twice(
     await backend.request()
     await backend.request()
     await publish(app, item("while", 11, 10), item("while", 12, 11), item("while", 13, 12))
+    await app.settle()
     assert client.pending() == b""
     gate.set()
     assert [await client.chunk() for _ in range(3)] == [b"up to eleven,", b"[12]", b"[13]"]
@@ -174,6 +177,7 @@ async def test_an_answer_that_is_older_than_what_came_meanwhile_is_not_the_last_
     await backend.request()
     await backend.request()
     await publish(app, item("older", 12, 11))
+    await app.settle()
     gate.set()
     assert await client.chunk() == b"five,"
     await app.advance(SOON)

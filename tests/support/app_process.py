@@ -195,6 +195,10 @@ class AppProcess(ChildProcess):
         """Turn the clock; returns when everything that fell due has run and the loop has gone idle."""
         await self.ask("advance", seconds)
 
+    async def settle(self) -> None:
+        """Wait until what was published so far has come to every worker, and the loops have gone idle."""
+        await self.advance(0)
+
     async def times(self) -> tuple[float, float]:
         """Return the clock's monotonic and wall time."""
         times = await self.ask("times")
