@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar, assert_never
 
+from handlers.protocol.observed import Mode
 from handlers.protocol.subscribing import Subscription
 from handlers.response import ResponseSession
 from handlers.session import Session
@@ -49,6 +50,14 @@ class Row(Generic[S]):
             self._selective -= before.is_selective
             self._walk = None
 
+    def update(self, other: Row[S]) -> None:
+        """Put the members of another row at the end of this one; those that are here get the subscriptions of there."""
+        for session in self.members.keys() & other.members.keys():
+            self._selective -= self.members[session].is_selective
+        self.members.update(other.members)
+        self._selective += other._selective
+        self._walk = None
+
     def walk(self) -> tuple[S, ...]:
         """Return the members as they stand now; the tuple never changes under a walker."""
         if self._walk is None:
@@ -75,10 +84,30 @@ class ChannelRows:
         """Whether each item has to be looked at for somebody who takes many."""
         return any(row.is_selective for row in (self.chunked, self.raw, self.messages, self.deflated))
 
+    @property
+    def rows(self) -> tuple[Row[Any], ...]:
+        """All of them, each at its own place."""
+        return self.chunked, self.raw, self.responses, self.messages, self.deflated
+
+    def note_published(self, items: int) -> None:
+        """Note that so many items have come."""
+        self.published += items
+
+    def count(self, mode: Mode) -> int:
+        """Return how many sessions are held that way."""
+        match mode:
+            case "stream":
+                return len(self.chunked.members) + len(self.raw.members)
+            case "response":
+                return len(self.responses.members)
+            case "ws":
+                return len(self.messages.members) + len(self.deflated.members)
+            case _:
+                assert_never(mode)
+
     def is_empty(self) -> bool:
         """Say whether nobody is on the channel."""
-        rows = (self.chunked, self.raw, self.responses, self.messages, self.deflated)
-        return not any(row.members for row in rows)
+        return not any(row.members for row in self.rows)
 
 
 def row_of(rows: ChannelRows, session: Held) -> Row[Any]:

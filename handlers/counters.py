@@ -7,16 +7,42 @@ docstring under each is the help text there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from handlers.latency import Latency
+
+
+class Latencies:
+    """How long what is counted took."""
+
+    __slots__ = ("backend", "fanout")
+
+    backend: Latency
+    """From asking a backend for an answer, a connection to it included, until the answer's head is here."""
+
+    fanout: Latency
+    """Handing one or more publications, those that come in one turn of the event loop, to all who receive them."""
+
+    def __post_init__(self) -> None:
+        """Begin with nothing."""
+        self.backend = Latency()
+        self.fanout = Latency()
 
 
 @dataclass(slots=True)
-class Counters:
+class Counters(Latencies):
     """Totals since the process started.
 
     `sessions_stream`, `_response`, `_websocket` and `mercure_subscribers` are how many are held now.
     """
 
+    connections: int = 0
+    """Clients connected now, held or not."""
+    connections_opened: int = 0
+    """Clients connected since the start."""
+    connection_seconds: int = 0
+    """Seconds for which clients were connected, all together."""
     requests: int = 0
     """Requests received from clients."""
     requests_refused: int = 0
@@ -29,8 +55,12 @@ class Counters:
     """Requests for links that came back to where they were sent from."""
     requests_abandoned: int = 0
     """Requests whose client went away before the answer was complete."""
+    requests_shared: int = 0
+    """Requests answered with a backend's answer to another, equal request (`proxy.share_all`)."""
     backend_failures: int = 0
     """Requests answered with 502: no target reachable, or no usable answer."""
+    backend_blocked: int = 0
+    """Requests of those answered with 502 because their `untrusted` target has no public address."""
     backend_timeouts: int = 0
     """Requests answered with 504: the backend did not connect or answer in time."""
     backend_retries: int = 0
@@ -69,12 +99,20 @@ class Counters:
     """Items not delivered to a session because its backend had already told of them."""
     recoveries: int = 0
     """Times that a held connection's backend was asked for what it had missed."""
+    jsonp_failures: int = 0
+    """Answers that JSON-P could not carry, because they are not UTF-8: the client got a 500."""
     patches_failed: int = 0
     """Published `body-patch`es that did not fit the held body, which was then sent as it was."""
     deliveries_filtered: int = 0
     """Items not written to a connection because of a filter, or because `content-filters` did not match."""
     filters_failed: int = 0
-    """Items not written to a connection because a filter that changes content could not be applied."""
+    """Items not written to a connection because a filter could not be applied."""
+    filter_requests: int = 0
+    """Requests that asked backends about items, for connections with the filters `http-check` or `http-modify`."""
+    filter_overflows: int = 0
+    """Held connections closed because more items waited for the answers to those than may."""
+    filter_items_left: int = 0
+    """Items not delivered because the connection ended while they waited for such an answer."""
     slow_clients: int = 0
     """Held connections closed because the client took too little for too long."""
     kept_overflows: int = 0
@@ -98,7 +136,9 @@ class Counters:
     gone_notices_lost: int = 0
     """Ends of holds that the backend could not be told of."""
     connections_refused: int = 0
-    """Clients cut as they came, because as many are connected as open files allow."""
+    """Clients cut as they came, because as many are connected as may be."""
+    tls_failures: int = 0
+    """TLS connections that ended before their handshake was done: not TLS, nothing in common, too slow, or gone."""
     clients_vanished: int = 0
     """Held connections lost because the client acknowledged nothing for `hold.user_timeout`."""
     connections_cut: int = 0
@@ -125,6 +165,18 @@ class Counters:
     """WebSockets ended without the other side's answer to a close frame."""
     websocket_notices_lost: int = 0
     """DISCONNECT and CLOSE events that could not be told to the backend, which was not reached."""
+    sockjs_opened: int = 0
+    """SockJS sessions opened. Each is one WebSocket to its backend, and is counted as one."""
+    sockjs_polls_refused: int = 0
+    """SockJS requests for messages answered `c[2010,...]`: the session has another one under way."""
+    sockjs_abandoned: int = 0
+    """SockJS sessions ended because their client did not come back, or dropped a request for messages."""
+    sockjs_lost: int = 0
+    """Messages that waited for SockJS clients when their sessions ended."""
+    sockjs_passed: int = 0
+    """Connections of SockJS clients passed to the worker that has their session, which counts their request again."""
+    sockjs_unsendable: int = 0
+    """Messages not sent to SockJS clients because they are not text."""
     mercure_subscribers: int = 0
     """Mercure subscribers connected now: streams, long polls and WebSockets of the hub."""
     mercure_subscribers_opened: int = 0
@@ -151,6 +203,10 @@ class Counters:
     """Worker processes that ended without being told to, and were replaced."""
     publications_over_backlog: int = 0
     """Publications refused with 503 because a worker was more than `proxy.worker_backlog` behind."""
+    sessions_disconnected: int = 0
+    """Held connections ended because that was asked for (`DELETE /connections/ID/`)."""
+    questions_unanswered: int = 0
+    """Times that a worker did not say in time which connections it holds, so that whoever asked was told 503."""
     zeromq_items: int = 0
     """Items received by ZeroMQ, duplicates among them."""
     zeromq_refused: int = 0
@@ -159,18 +215,52 @@ class Counters:
     """Items received by ZeroMQ and lost, because they could not be delivered or stored."""
     zeromq_commands: int = 0
     """Commands received on the ZeroMQ command socket."""
+    presence_notices: int = 0
+    """Presence notices that the backend has taken (`presence.url`)."""
+    presence_failures: int = 0
+    """Requests with presence notices that failed; most are sent again."""
+    presence_lost: int = 0
+    """Presence notices given up: the backend did not take them for `presence.retry_for`, or too many wait."""
+    zhttp_malformed: int = 0
+    """Messages of ZHTTP workers skipped because they cannot be read."""
+    state_failures: int = 0
+    """Calls of the session state service (`session.state`) that came to nothing."""
 
 
-GAUGES = frozenset(
-    ("sessions_stream", "sessions_response", "sessions_websocket", "mercure_subscribers", "workers_alive")
+GAUGES: Final = frozenset(
+    (
+        "connections",
+        "sessions_stream",
+        "sessions_response",
+        "sessions_websocket",
+        "mercure_subscribers",
+        "workers_alive",
+    )
 )
 """Fields that go down too: they say how many there are now, and nobody is left of those of a process that has ended."""
 
+_BETWEEN: Final = "/"
+"""Stands between the name of a latency and that of a number of it."""
+
+
+def numbers(counters: Counters) -> dict[str, int]:
+    """Return all that is counted, latencies too, as named numbers that can be added up with those of others."""
+    latencies = {
+        f"{name}{_BETWEEN}{key}": value
+        for name in Latencies.__slots__
+        for key, value in getattr(counters, name).numbers().items()
+    }
+    return {**asdict(counters), **latencies}
+
 
 def sum_up(each: Iterable[Mapping[str, int]]) -> Counters:
-    """Return counters that hold the sums of what these processes have counted, by the names of the fields."""
+    """Return counters that hold the sums of what these processes have counted, as `numbers` returned it."""
     total = Counters()
     for values in each:
         for name, value in values.items():
-            setattr(total, name, getattr(total, name) + value)
+            field, is_latency, key = name.partition(_BETWEEN)
+            if is_latency:
+                getattr(total, field).add({key: value})
+            else:
+                setattr(total, field, getattr(total, field) + value)
     return total

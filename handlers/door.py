@@ -8,8 +8,10 @@ does in a task of its own, counted and bounded.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
+from handlers.protocol.http_filter import Question, Verdict
 from handlers.protocol.subscribing import LastSeen
 from handlers.protocol.ws_frames import Frame
 
@@ -56,6 +58,14 @@ class StreamLink(GoneLink, Protocol):
 
     def caught_up(self) -> None:
         """The client, which was behind, has taken what it was sent."""
+        ...
+
+
+class Asker(Protocol):
+    """Whoever asks backends about items, for sessions whose filters are theirs (`http-check`, `http-modify`)."""
+
+    def ask(self, question: Question, answered: Callable[[Verdict], None]) -> Callable[[], None]:
+        """Ask, and call `answered` once, later: never within this call. What is returned calls it off."""
         ...
 
 

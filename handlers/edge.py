@@ -7,27 +7,32 @@ session may leave (or be cut, or be given back and held again) in the middle of 
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import assert_never
 
 from msgspec.structs import replace
 
-from handlers.channel_rows import ChannelRows, Held, Row, S, row_of
+from handlers.channel_rows import ChannelRows, Held, row_of
+from handlers.connection_events import connected, disconnected
 from handlers.counters import Counters
+from handlers.door import Asker
+from handlers.filter_queue import moved
+from handlers.filtering import Filtering, Told
+from handlers.giving import OPCODES, Giving
 from handlers.linked_stream import LinkedStreamSession
+from handlers.observer import Observer
 from handlers.open_ended import write_all
-from handlers.protocol.filters import FilterError, apply_content, passes
-from handlers.protocol.format_json import may_be_sent
+from handlers.places import Places
 from handlers.protocol.http1 import encode_chunk
 from handlers.protocol.item_run import split_runs
-from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
+from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, WsMessageFormat
 from handlers.protocol.names import Channel
+from handlers.protocol.observed import Interest
 from handlers.protocol.sifting import sift
-from handlers.protocol.subscribing import NO_INQUIRY, Inquiry, Subscription, Suspended, with_place
+from handlers.protocol.subscribing import NO_INQUIRY, Inquiry, Subscription, Suspended, place_for, with_place
 from handlers.protocol.ws_deflate import deflate_frame
-from handlers.protocol.ws_frames import CloseReason, Opcode, encode_frame
+from handlers.protocol.ws_frames import CloseReason, encode_frame
 from handlers.reliability import Reliability
 from handlers.response import Encoded, ResponseSession
 from handlers.session import Session, guarded
@@ -37,16 +42,6 @@ from handlers.timers import Clock, TimerWheel
 from handlers.websocket import WebSocketSession
 
 log = logging.getLogger("holdfast.edge")
-
-OPCODES = {
-    MessageKind.TEXT: Opcode.TEXT,
-    MessageKind.BINARY: Opcode.BINARY,
-    MessageKind.PING: Opcode.PING,
-    MessageKind.PONG: Opcode.PONG,
-}
-Told = set[Session] | None
-Changed = tuple[S, bytes]
-"""A session, and the content that its filters make of an item for it alone."""
 
 
 class Edge:
@@ -58,22 +53,51 @@ class Edge:
     def __init__(self, *, clock: Clock, wheel: TimerWheel, counters: Counters, settings: HoldSettings) -> None:
         self._clock = clock
         self._counters = counters
+        self._places = Places(takes_wildcards=settings.wildcard_subscriptions)
+        self._channels = self._places.channels
+        self._takes_wildcards = settings.wildcard_subscriptions
+        self._watcher: Observer | None = None
+        self._worker = 1
         self._reliability = Reliability(
-            on_channel=self._held_on, clock=clock, wheel=wheel, counters=counters, settings=settings
+            on_channel=self._places.held_on, clock=clock, wheel=wheel, counters=counters, settings=settings
         )
-        self._channels: dict[Channel, ChannelRows] = {}
+        self._filtering = Filtering(counters=counters, is_due=self._is_due, room=self)
+        self._giving = Giving(clock=clock, counters=counters)
+        self.give = self._giving.give
+        """Gives one item to one session, with content of its own (`handlers.filter_queue.Room`)."""
         self._sessions: set[Session] = set()
+        self.arrivals = 0
+        """Grows whenever something is published, or everybody is to ask anew: an answer begun earlier may be older."""
+        self.on_items: Callable[[Sequence[Item]], None] | None = None
+        """Called with what is published, before anybody gets it; returns at once and raises nothing."""
+
+    def watch(self, observer: Observer, interest: Interest, *, worker: int = 1) -> None:
+        """Tell `observer` what it wants to know, before anybody is held. `worker` is the number of this process's."""
+        self._worker = worker
+        self._places.watcher = observer if interest.channels else None
+        self._watcher = observer if interest.connections else None
+
+    def let_ask(self, asker: Asker) -> None:
+        """Have `asker` asked about the items of sessions whose filters are their backends', before anybody is held."""
+        self._filtering.asker = asker
 
     @property
     def sessions(self) -> Set[Session]:
         """Every session held now: a live view, to be copied before a walk on which sessions end."""
         return self._sessions
 
+    @property
+    def channels(self) -> Mapping[Channel, ChannelRows]:
+        """Every channel with somebody on it: a live view, which nobody else changes."""
+        return self._channels
+
     def join(self, session: Held) -> None:
         """Put `session` on the channels of its subscriptions; from here on it receives."""
         self._sessions.add(session)
         self._counters.sessions_opened += 1
         self._count(session, 1)
+        if self._watcher is not None:
+            self._watcher.observe(connected(session, worker=self._worker))
         for subscription in session.subscriptions:
             self._put(session, subscription)
 
@@ -106,13 +130,13 @@ class Edge:
 
     def replay(self, session: LinkedStreamSession, items: Sequence[Item]) -> None:
         """Deliver to a session what was published while its backend was asked, and is not in the answer."""
-        sifted = sift(items, session.subscriptions)
+        sifted = sift(items, session.subscriptions, takes_wildcards=self._takes_wildcards)
         self._counters.items_contained += sifted.contained
         for item in sifted.news:
             alone = ChannelRows()
-            for place in session.subscriptions:
-                if place.channel == item.channel and session in self._sessions:
-                    row_of(alone, session).add(session, place)
+            place = place_for(item.channel, session.subscriptions, takes_wildcards=self._takes_wildcards)
+            if place is not None and session in self._sessions:
+                row_of(alone, session).add(session, place)
             if item.http_stream is not None:
                 self._deliver_stream(item, alone, None, item.http_stream)
         if session in self._sessions:
@@ -126,9 +150,12 @@ class Edge:
         assert isinstance(session, Held), "nothing else can join"
         self._sessions.discard(session)
         self._reliability.recovery.forget(session)
+        self._filtering.forget(session)
         self._count(session, -1)
         for subscription in session.subscriptions:
             self._take_off(session, subscription.channel)
+        if self._watcher is not None:
+            self._watcher.observe(disconnected(session, worker=self._worker))
 
     @property
     def mark(self) -> int:
@@ -148,19 +175,26 @@ class Edge:
 
     def recover(self) -> None:
         """Have every stream and long poll ask its backend again, some at a time (the command `recover`)."""
+        self.arrivals += 1
         self._reliability.recover([session for session in self._sessions if session.can_update])
 
     def deliver_all(self, items: Sequence[Item]) -> list[int]:
         """Give `items`, in their order, to whoever is on their channels; return how many there were for each."""
+        self.arrivals += 1
+        began = self._clock.now()
+        if self.on_items is not None:
+            self.on_items(items)
         receivers: list[int] = []
         for item in items:
             self._reliability.note(item)
         for run in split_runs(items):
             receivers += self._deliver_run(run) if len(run) > 1 else (self.deliver(run[0]),)
+        self._counters.fanout.observe(self._clock.now() - began)
         return receivers
 
     def deliver_once(self, items: Sequence[Item]) -> int:
         """Give each session the first of `items` that reaches it; return how many there were."""
+        self.arrivals += 1
         if len(items) == 1:
             return self.deliver(items[0])
         told: set[Session] = set()
@@ -171,10 +205,10 @@ class Edge:
 
         With `told`, sessions in that set are passed over, and those that receive are put into it.
         """
-        rows = self._channels.get(item.channel)
+        rows = self._places.find(item.channel)
         if rows is None:
             return 0
-        rows.published += 1
+        rows.note_published(1)
         receivers = 0
         if item.http_stream is not None:
             receivers += self._deliver_stream(item, rows, told, item.http_stream)
@@ -186,12 +220,12 @@ class Edge:
 
     def _deliver_run(self, run: Sequence[Item]) -> list[int]:
         """Deliver items of one channel that are alike: what each session gets of them leaves in one write."""
-        rows = self._channels.get(run[0].channel)
+        rows = self._places.find(run[0].channel)
         if rows is None:
             return [0] * len(run)
         if rows.is_selective:
             return [self.deliver(item) for item in run]
-        rows.published += len(run)
+        rows.note_published(len(run))
         now = self._clock.now()
         contents = [item.http_stream.content for item in run if item.http_stream and item.http_stream.content]
         messages = [item.ws_message for item in run if item.ws_message]
@@ -217,8 +251,9 @@ class Edge:
 
     def _deliver_stream(self, item: Item, rows: ChannelRows, told: Told, published: HttpStreamFormat) -> int:
         content = published.content if published.action is Action.SEND else None
-        chunked, changed_chunked = self._receivers(item, told, rows.chunked, published.content_filters, content)
-        raw, changed_raw = self._receivers(item, told, rows.raw, published.content_filters, content)
+        choose, wanted = self._filtering.receivers, published.content_filters
+        chunked, changed_chunked = choose(item, told, rows.chunked, wanted, content)
+        raw, changed_raw = choose(item, told, rows.raw, wanted, content)
         receivers = len(chunked) + len(raw) + len(changed_chunked) + len(changed_raw)
         if published.action is Action.SEND:
             if published.content:
@@ -238,7 +273,7 @@ class Edge:
 
     def _deliver_response(self, item: Item, rows: ChannelRows, told: Told, published: HttpResponseFormat) -> int:
         body = published.body if published.action is Action.SEND else None
-        sessions, changed = self._receivers(item, told, rows.responses, published.content_filters, body)
+        sessions, changed = self._filtering.receivers(item, told, rows.responses, published.content_filters, body)
         if published.action is Action.SEND:
             self._counters.deliveries += len(sessions) + len(changed)
             encoded: Encoded = {}
@@ -254,8 +289,9 @@ class Edge:
 
     def _deliver_message(self, item: Item, rows: ChannelRows, told: Told, published: WsMessageFormat) -> int:
         content = published.content if published.action is Action.SEND else None
-        plain, changed_plain = self._receivers(item, told, rows.messages, published.content_filters, content)
-        deflated, changed_deflated = self._receivers(item, told, rows.deflated, published.content_filters, content)
+        choose, wanted = self._filtering.receivers, published.content_filters
+        plain, changed_plain = choose(item, told, rows.messages, wanted, content)
+        deflated, changed_deflated = choose(item, told, rows.deflated, wanted, content)
         receivers = len(plain) + len(deflated) + len(changed_plain) + len(changed_deflated)
         match published.action:
             case Action.SEND:
@@ -266,7 +302,7 @@ class Edge:
                 if deflated:
                     write_all(deflated, deflate_frame(opcode, published.content), now)
                 for session, own in changed_plain + changed_deflated:
-                    self._send_own(session, item.channel, published.kind, own)
+                    self._giving.send_message(session, item.channel, published.kind, own)
             case Action.CLOSE:
                 reason = CloseReason(code=published.code, reason=published.reason)
                 for session in plain + deflated:
@@ -280,38 +316,6 @@ class Edge:
                 assert_never(published.action)
         return receivers
 
-    def _receivers(
-        self, item: Item, told: Told, row: Row[S], wanted: tuple[str, ...] | None, content: bytes | None
-    ) -> tuple[tuple[S, ...], list[Changed[S]]]:
-        """Return who gets the item as it is, and who gets content of its own; None is no content to change."""
-        if wanted is None and told is None and not row.is_selective:
-            return row.walk(), []
-        receivers: list[S] = []
-        changed: list[Changed[S]] = []
-        item_meta = dict(item.meta)
-        for session in row.walk():
-            subscription = row.members.get(session)
-            if subscription is None:
-                continue  # it has ended since the walk began
-            if told is not None and session in told:
-                continue
-            is_ordered = subscription.prev_id is not None or type(subscription) is Suspended
-            if is_ordered and not self._is_due(session, subscription, item, told):
-                continue
-            if wanted is not None and subscription.content_filters != wanted:
-                self._counters.deliveries_filtered += 1
-                guarded(session, mismatch, session, subscription, wanted)
-            elif not is_wanted(session, subscription, item_meta):
-                self._counters.deliveries_filtered += 1
-                log.debug("%s channel=%s filtered", session.label, item.channel)
-            elif content is not None and subscription.content_filters:
-                self._change(session, subscription, content, changed)
-            else:
-                receivers.append(session)
-        if told is not None:
-            told.update(receivers, (session for session, _ in changed))
-        return tuple(receivers), changed
-
     def _is_due(self, session: Session, subscription: Subscription, item: Item, told: Told) -> bool:
         """Say whether `item` is the next one for a session that has to have them in order; note it, or the gap."""
         assert isinstance(session, Held), "nothing else is in a row"
@@ -321,9 +325,14 @@ class Edge:
                 told.add(session)
             guarded(session, session.keep, item)
             return False
+        if not self.follows(session, subscription, item):
+            return False
+        self.subscribe(session, moved(subscription, item))
+        return True
+
+    def follows(self, session: Session, subscription: Subscription, item: Item) -> bool:
+        """Say whether `item` is the next one on a place that has them in order, and see to the gap if it is not."""
         if item.prev_id == subscription.prev_id:
-            # An item without an id ends the checking (reference 3.9, step 2).
-            self.subscribe(session, dataclasses.replace(subscription, prev_id=item.id))
             return True
         if item.id == subscription.prev_id:
             self._counters.items_contained += 1  # the very one that the backend says it has told of
@@ -331,47 +340,13 @@ class Edge:
             self._reliability.gap(session, item)
         return False
 
-    def _held_on(self, channel: Channel) -> list[Session]:
-        """Return who on a channel can ask its backend again."""
-        rows = self._channels.get(channel)
-        if rows is None:
-            return []
-        streams = [each for each in (*rows.chunked.walk(), *rows.raw.walk()) if each.can_update]
-        return [*rows.responses.walk(), *streams]
-
-    def _change(self, session: S, subscription: Subscription, content: bytes, changed: list[Changed[S]]) -> None:
-        try:
-            changed.append((session, apply_content(subscription.filters, content, meta=session.meta)))
-        except FilterError as error:
-            self._counters.filters_failed += 1
-            log.warning("%s channel=%s item not delivered: %s", session.label, subscription.channel, error)
-            if isinstance(session, StreamSession) and session.debug:
-                guarded(session, session.finish, f"\n\n{error}\n".encode("utf-8", "replace"))
-
-    def _send_own(self, session: WebSocketSession, channel: Channel, kind: MessageKind, content: bytes) -> None:
-        if may_be_sent(kind, content):
-            self._counters.deliveries += 1
-            guarded(session, session.send, OPCODES[kind], content)
-            return
-        self._counters.filters_failed += 1
-        log.warning("%s channel=%s item not delivered: filters have made it too long", session.label, channel)
-
     def _put(self, session: Held, subscription: Subscription) -> None:
-        rows = self._channels.get(subscription.channel)
-        if rows is None:
-            rows = self._channels[subscription.channel] = ChannelRows()
+        if self._places.put(session, subscription):
             self._reliability.came(subscription.channel)
-        row_of(rows, session).add(session, subscription)
 
     def _take_off(self, session: Held, channel: Channel) -> None:
-        rows = self._channels.get(channel)
-        if rows is None:
-            return
-        row_of(rows, session).discard(session)
-        if rows.is_empty():
-            del self._channels[channel]
-            if isinstance(session, ResponseSession):
-                self._reliability.emptied(channel)
+        if self._places.take_off(session, channel) and isinstance(session, ResponseSession):
+            self._reliability.emptied(channel)
 
     def _count(self, session: Held, step: int) -> None:
         match session:
@@ -383,17 +358,3 @@ class Edge:
                 self._counters.sessions_websocket += step
             case _:
                 assert_never(session)
-
-
-def is_wanted(session: Session, subscription: Subscription, item_meta: Mapping[str, str]) -> bool:
-    """Say whether the subscription's filters let an item with this meta through to this session."""
-    return passes(subscription.filters, meta=session.meta, item_meta=item_meta, is_subscribed=session.is_subscribed)
-
-
-def mismatch(session: Session, subscription: Subscription, wanted: tuple[str, ...]) -> None:
-    """Tell of an item that this session's filters do not fit; on a debug route the client is told, and ended."""
-    log.debug("%s channel=%s content filter mismatch", session.label, subscription.channel)
-    if isinstance(session, StreamSession) and session.debug:
-        filters = subscription.content_filters
-        text = f"\n\ncontent filter mismatch: subscription={','.join(filters)} message={','.join(wanted)}\n"
-        session.finish(text.encode())

@@ -11,20 +11,22 @@ from handlers.protocol.answers import Answer, AnswerForm, encode_answer, merge_h
 from handlers.protocol.body_patch import BodyPatchError, patch_body
 from handlers.protocol.http1 import Headers, standard_reason
 from handlers.protocol.items import HttpResponseFormat
+from handlers.protocol.jsonp import NotEncodable
+from handlers.protocol.presentation import Presentation
 from handlers.protocol.subscribing import Subscription
 from handlers.session import NO_META, Session, Site
 
 log = logging.getLogger("holdfast.session")
 
-Encoded = dict[tuple[AnswerForm, Headers, bytes], bytes]
-"""One publication's answer by form, held headers and held body (empty unless it is patched), so that equal long polls
-share one encoding."""
+Encoded = dict[tuple[AnswerForm, Headers, bytes, Presentation | None], bytes]
+"""One publication's answer by form, held headers, held body (empty unless it is patched) and presentation, so that
+equal long polls share one encoding."""
 
 
 class ResponseSession(Session):
     """One long poll. `answer` is the backend's, for when the time is up; `request` the client's bytes, for a retry."""
 
-    __slots__ = ("_form", "_link", "_request", "_timeout_answer")
+    __slots__ = ("_form", "_link", "_request", "_timeout_answer", "presentation")
 
     def __init__(
         self,
@@ -54,6 +56,8 @@ class ResponseSession(Session):
         self._timeout_answer = answer
         self._request = request
         self._link = link
+        self.presentation: Presentation | None = None
+        """Of a request whose answers are for pages of other origins. Set by the door."""
         self.deadline = site.clock.now() + timeout
 
     def attach(self, kept: bytes, *, is_behind: bool) -> None:
@@ -71,10 +75,10 @@ class ResponseSession(Session):
     def publish(self, published: HttpResponseFormat, encoded: Encoded) -> None:
         """Answer with a publication."""
         patched = self._timeout_answer.body if published.body_patch is not None else b""
-        key = (self._form, self._timeout_answer.headers, patched)
+        key = (self._form, self._timeout_answer.headers, patched, self.presentation)
         data = encoded.get(key)
         if data is None:
-            data = encoded[key] = encode_answer(self._published_answer(published), self._form)
+            data = encoded[key] = self._encode(self._published_answer(published), self._form)
         self._answer(data)
 
     @property
@@ -100,13 +104,13 @@ class ResponseSession(Session):
 
     def on_deadline(self, now: float) -> None:
         """The time is up: answer with what the backend gave for this case."""
-        self._answer(encode_answer(self._timeout_answer, self._form))
+        self._answer(self._encode(self._timeout_answer, self._form))
 
     def drain(self) -> None:
         """Answer early, as for a timeout, and close: the process stops."""
         self.reusable = False
         form = AnswerForm(version=self._form.version, reusable=False, method=self._form.method)
-        self._answer(encode_answer(self._timeout_answer, form))
+        self._answer(self._encode(self._timeout_answer, form))
 
     def _answer(self, data: bytes) -> None:
         self.leave()
@@ -114,6 +118,17 @@ class ResponseSession(Session):
             return
         self.transport.write(data)
         self.give_back()
+
+    def _encode(self, answer: Answer, form: AnswerForm) -> bytes:
+        if self.presentation is None:
+            return encode_answer(answer, form)
+        try:
+            presented = self.presentation.answer(answer, is_held=True)
+        except NotEncodable as error:
+            self.site.counters.jsonp_failures += 1
+            log.warning("%s: an answer cannot be a script: %s", self.label, error)
+            presented = self.presentation.failure()
+        return encode_answer(presented, form)
 
     def _published_answer(self, published: HttpResponseFormat) -> Answer:
         return Answer(

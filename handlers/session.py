@@ -12,13 +12,15 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, ParamSpec, Protocol
 
 from handlers.counters import Counters
 from handlers.door import Door
-from handlers.protocol.subscribing import LastSeen, Subscription, last_seen
+from handlers.protocol.hold_id import Stamps
+from handlers.protocol.names import Channel
+from handlers.protocol.subscribing import LastSeen, Subscription, id_on, last_seen, place_for
 from handlers.settings import HoldSettings
 from handlers.timers import NOWHERE, Clock, TimerWheel
 
@@ -49,6 +51,7 @@ class Site:
     counters: Counters
     settings: HoldSettings
     random: Callable[[], float]
+    stamps: Stamps = field(default_factory=Stamps)
 
 
 class Session(asyncio.Protocol, abc.ABC):
@@ -67,7 +70,9 @@ class Session(asyncio.Protocol, abc.ABC):
         "meta",
         "prefix",
         "reusable",
+        "route",
         "site",
+        "stamp",
         "subscriptions",
         "tick",
         "transport",
@@ -92,6 +97,10 @@ class Session(asyncio.Protocol, abc.ABC):
         self.label = label
         self.meta = meta
         self.prefix = prefix
+        self.route = ""
+        """The id of the route it came by, for whoever lists connections. Set by the door, which may leave it empty."""
+        self.stamp = site.stamps.take(site.clock.wall())
+        """When it was made, in microseconds since 1970: its own among all of this process (`protocol.hold_id`)."""
         self.deadline = math.inf
         self.tick = NOWHERE
         self.is_attached = False
@@ -117,9 +126,16 @@ class Session(asyncio.Protocol, abc.ABC):
         return self.site.settings.outbox_limit
 
     def is_subscribed(self, name: str) -> bool:
-        """Say whether the session sits on the channel that the backend calls `name`."""
-        channel = self.prefix + name
-        return any(subscription.channel == channel for subscription in self.subscriptions)
+        """Say whether the session gets the items of the channel that the backend calls `name`."""
+        takes_wildcards = self.site.settings.wildcard_subscriptions
+        return place_for(Channel(self.prefix + name), self.subscriptions, takes_wildcards=takes_wildcards) is not None
+
+    def id_on(self, name: str) -> str | None:
+        """Return the id that was seen last on the channel that the backend calls `name`, empty if that is not known.
+
+        None if the session does not sit there.
+        """
+        return id_on(self.subscriptions, self.prefix + name)
 
     def last_seen(self) -> LastSeen:
         """Return what a backend is told when it is asked for what came since."""
@@ -183,7 +199,8 @@ class Session(asyncio.Protocol, abc.ABC):
         """The connection is closed, whoever closed it."""
         self.leave()
         self.site.door.gone(self.transport)
-        if isinstance(exc, TimeoutError):
+        # The kernel's has a number. Without one it is TLS that has waited for its end, of a session that is over.
+        if isinstance(exc, TimeoutError) and exc.errno is not None:
             self.site.counters.clients_vanished += 1
             log.warning("%s closed: nothing taken for %g seconds", self.label, self.site.settings.user_timeout)
             return

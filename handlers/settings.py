@@ -57,6 +57,11 @@ class HoldSettings:
     """Channels whose last id is remembered, some 200 bytes each, several times over; those without news for the longest
     are forgotten first. A forgotten channel counts as one that was never published to. Pushpin remembers 1,000,000."""
 
+    wildcard_subscriptions: bool = False
+    """Have channels that end in `*` get the items of every channel that begins with what stands before it: `news-*`
+    those of `news-sport`, `*` alone all (of the route's `prefix`, which stays in front). Off, as in Pushpin: there `*`
+    is a character like any other, and a backend that passes on what its clients ask for would give them everything."""
+
     update_on_first_subscription: bool = True
     """One second after a channel got its first subscriber, send the long polls on it to their backend once more, and
     fetch the links of its streams: what was published between the backend's answer and the hold reached nobody. Pushpin
@@ -79,6 +84,27 @@ class HoldSettings:
     """Seconds of silence after which the kernel asks a client whether it is still there (TCP keep-alive), and then
     every quarter of that. One that has not answered four times counts as vanished, and a WebSocket's backend is told. 0
     asks nobody: who vanishes without a word is then noticed when something is sent. 60 costs a packet a minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SockJsSettings:
+    """Bounds of a SockJS session, besides those of a WebSocket, which it is to its backend."""
+
+    heartbeat: Seconds = 25.0
+    """Seconds without a message after which a SockJS client is told that all is well (`h`). 0 never does, and then a
+    poll stays unanswered until something comes. 25 is what SockJS has, below the 30 of impatient balancers."""
+
+    disconnect_delay: Seconds = 5.0
+    """Seconds a SockJS client may stay away between two polls before its session ends and the backend is told; for as
+    long it may ask how a session has ended. 5 is Pushpin's limit."""
+
+    outbox_limit: Annotated[int, Meta(ge=1024, le=2**31 - 1)] = 200_000
+    """Bytes that may wait for a SockJS client between two polls. When more waits it has `hold.slow_grace` seconds to
+    come for it; then, or with four times as much, its session ends. 200,000 is Pushpin's limit, without a grace."""
+
+    response_limit: Annotated[int, Meta(ge=1024, le=2**31 - 1)] = 131_072
+    """Bytes after which a streaming answer to a SockJS client ends, so that it asks anew: browsers keep all of it.
+    128 KiB is what SockJS servers have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,7 @@ class WebSocketSession(FramedSession):
         "_grip",
         "_pings_rate",
         "_told",
+        "connection_id",
         "implicit",
         "is_detached",
         "link",
@@ -106,6 +107,8 @@ class WebSocketSession(FramedSession):
         self.websockets = websockets
         self.link = link
         self.implicit = implicit
+        self.connection_id = b""
+        """The Connection-Id under which its backend knows it; empty where that knows none. Set by the door."""
         self.is_detached = False
         self._grip = grip
         self._controls_rate: TokenBucket | None = None

@@ -10,7 +10,8 @@ import logging
 from typing import assert_never
 
 from handlers.counters import Counters
-from handlers.edge import OPCODES, Edge
+from handlers.edge import Edge
+from handlers.giving import OPCODES
 from handlers.protocol.control import (
     ControlError,
     ControlMessage,
@@ -29,7 +30,7 @@ from handlers.protocol.control import (
 from handlers.protocol.filters import OBEYED
 from handlers.protocol.instruct import KeepAlive
 from handlers.protocol.names import Channel
-from handlers.protocol.subscribing import Subscription
+from handlers.protocol.subscribing import Subscription, in_turn, with_place
 from handlers.protocol.ws_frames import CloseReason
 from handlers.settings import HoldSettings, WebSocketSettings
 from handlers.websocket import FAULT, POLICY, WebSocketSession
@@ -102,7 +103,10 @@ class Controls:
         for name in message.filters:
             if name not in OBEYED:
                 self._tell_unsupported(session, f"filter {name:.100}")
-        self._edge.subscribe(session, Subscription(channel=channel, filters=message.filters))
+        place = Subscription(channel=channel, filters=message.filters)
+        for each in in_turn(with_place(session.subscriptions, place)):
+            if each.channel == channel or each not in session.subscriptions:
+                self._edge.subscribe(session, each)
         log.info("subscribe %s channel=%.200s", session.label, channel)
 
     def _set_meta(self, session: WebSocketSession, message: SetMeta) -> None:

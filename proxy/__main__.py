@@ -1,4 +1,4 @@
-"""The console script `holdfast`, also `python -m proxy`: run, check, publish, mercure-token, mercure-check, version.
+"""The console script `holdfast`, also `python -m proxy`: run, check, publish, import-pushpin, mercure-token, version.
 
 Reads the command line and the environment, which nothing below it does, and hands settings to the command. Whatever
 keeps a command from starting is one line on stderr, `holdfast: <text>`, and exit status 1; a wrong command line is
@@ -20,8 +20,17 @@ from proxy.config import Assignment, Settings, load_settings, parse_assignment
 from proxy.errors import RoutesFileError, SettingsError
 from proxy.log import configure, escape
 from proxy.mercure_commands import add_mercure_commands
+from proxy.pushpin_commands import (
+    add_import_command,
+    add_pushpin_options,
+    make_runtime_folder,
+    pushpin_assignments,
+    read_named_conf,
+    run_import,
+)
 from publish_api.authorization import Authorization
 from publish_api.commands import add_publish_command, run_publish
+from publish_api.control_commands import add_control_commands, run_control
 
 _STOPPED_BY_KEYBOARD = 130  # what a shell reports for SIGINT
 
@@ -35,7 +44,9 @@ Without a command it is `run`; its options are listed by `holdfast run --help`.
   holdfast --route '* 127.0.0.1:8000'     try it out in front of a backend on port 8000
   holdfast check                          say what the settings and routes mean, and what is wrong
   holdfast publish CHANNEL TEXT           push TEXT to everybody who is held on CHANNEL
-  holdfast mercure-token --dev            print a token to try the Mercure hub with"""
+  holdfast connections                    list who is held; see also `channels` and `disconnect`
+  holdfast mercure-token --dev            print a token to try the Mercure hub with
+  holdfast --pushpin-conf FILE            run in Pushpin's place; `import-pushpin` writes a holdfast.toml of it"""
 
 _SETTINGS_EPILOG = """\
 Settings come from the file, then MERCURE_* and HOLDFAST_<SECTION>_<KEY> variables, then these options;
@@ -64,6 +75,10 @@ def _run_command(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return 0
         case "publish":
             return run_publish(args, environ)
+        case "channels" | "connections" | "disconnect":
+            return run_control(args, environ)
+        case "import-pushpin":
+            return run_import(args)
         case "check":
             settings = _load(args, environ)
             problems = (*_publish_problems(settings), *_hub_problems(settings))
@@ -85,6 +100,7 @@ def _run_proxy(settings: Settings) -> int:
     from proxy.app import run
 
     configure(settings.log, sys.stderr)
+    make_runtime_folder(settings)
     if settings.proxy.workers == 1:
         return run(settings)
     from proxy.workers.parent import Parent  # with ZeroMQ, which one process does not need
@@ -124,8 +140,9 @@ def _load(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     ]
     return load_settings(
         file=args.config,
+        pushpin=read_named_conf(args),
         environ=environ,
-        assignments=(*(parse_assignment(text) for text in args.set), *given),
+        assignments=(*pushpin_assignments(args), *(parse_assignment(text) for text in args.set), *given),
         route_lines=tuple(args.route),
     )
 
@@ -150,8 +167,11 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     for command in (run, check):
         _add_settings_options(command)
+        add_pushpin_options(command)
     add_publish_command(commands)
+    add_control_commands(commands)
     add_mercure_commands(commands)
+    add_import_command(commands)
     commands.add_parser("version", help="print the version")
     return parser
 

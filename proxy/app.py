@@ -10,22 +10,24 @@ import asyncio
 import logging
 import random as random_module
 import signal
-import socket
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Protocol
 
 import uvloop
 
 from handlers.broker import Broker
 from handlers.counters import Counters
+from handlers.observer import Observers, Watch
+from handlers.survey import LocalSurvey
 from handlers.timers import Clock, LoopClock
-from proxy.client_side import CLIENT_BACKLOG, ClientSide
+from proxy.client_side import ClientSide
 from proxy.config import Settings
-from proxy.errors import SettingsError
+from proxy.doors import Doors, open_doors
 from proxy.hub.assembly import make_bridge, make_hub, open_history
-from proxy.listening import SocketOptions, client_options, describe, listen, raise_file_limit
-from proxy.publishers import BACKLOG, make_publish_server, make_publishing, make_recover
+from proxy.listening import raise_file_limit
+from proxy.observing import interest_in
+from proxy.presence.assembly import make_presence
+from proxy.publishers import make_publish_server, make_publishing, make_recover
 from proxy.sd_notify import Notifier
 
 log = logging.getLogger("holdfast")
@@ -84,10 +86,19 @@ class App:
         self.clock: Clock = clock or LoopClock(asyncio.get_running_loop())
         self.counters = Counters()
         self._notifier = Notifier(settings.notify_socket)
+        self._fault = "starting"
         self.hub = make_hub(settings.hub, clock=self.clock, counters=self.counters) if settings.hub.is_enabled else None
         publishing = make_publishing(self.hub)
+        self.observers = Observers()
+        interest = interest_in(settings)
         self.side = ClientSide(
-            settings, clock=self.clock, counters=self.counters, random=random, hub=self.hub, publishing=publishing
+            settings,
+            clock=self.clock,
+            counters=self.counters,
+            random=random,
+            hub=self.hub,
+            publishing=publishing,
+            watch=Watch(observer=self.observers, interest=interest) if interest.is_any else None,
         )
         self.edge, self.clients = self.side.edge, self.side.server
         broker = Broker(
@@ -105,65 +116,71 @@ class App:
             clock=self.clock,
             counters=self.counters,
             publishing=publishing,
-            count=lambda: self.counters,
+            count=self.count,
             recover=make_recover(broker, self.edge),
+            surveyor=LocalSurvey(self.side.survey),
+            find_fault=lambda: self._fault,
             joins=bridge is None,
+            observers=self.observers,
         )
+        self._presence = make_presence(settings, self.observers, clock=self.clock, counters=self.counters)
         self.proxy_addresses: tuple[tuple[str, int], ...] = ()
+        """Where clients connect by TCP: first those without TLS."""
+        self._doors: Doors | None = None
 
     @property
     def publish_address(self) -> tuple[str, int]:
         """Where publishers connect: (host, port)."""
         return self._publishers.address
 
+    def count(self) -> Counters:
+        """Return what has been counted up to now."""
+        self.clients.count_time()
+        return self.counters
+
     async def start(self) -> None:
         """Load the routes and listen. Raises RoutesFileError, or OSError with the address in its text."""
         for warning in self._settings.warnings:
             log.warning("%s", warning)
-        self.clients.connection_limit = raise_file_limit()
+        self.clients.connection_limit = self._settings.proxy.client_limit(raise_file_limit())
         self.side.load()
-        publisher_sockets, client_sockets = open_doors(self._settings)
-        if self.hub is not None:
-            try:
+        doors = self._doors = open_doors(self._settings)
+        self.proxy_addresses, names = doors.addresses, doors.describe_clients()
+        try:
+            if self.hub is not None:
                 open_history(self.hub)
-            except SettingsError:
-                for sock in (*publisher_sockets, *client_sockets):
-                    sock.close()
-                raise
-        await self._publishers.start(publisher_sockets)
-        await self.side.listen(client_sockets)
-        self.proxy_addresses = tuple(sock.getsockname()[:2] for sock in client_sockets)
-        names = describe(self.proxy_addresses)
-        log.info("listening for clients on %s, for publishers on %s", names, describe([self.publish_address]))
+            await self._publishers.start(doors.publishers)
+        except BaseException:
+            doors.close()
+            raise
+        if self._presence is not None:
+            self._presence.begin()
+        await self.side.listen((*doors.plain, *doors.unix), doors.tls)
+        log.info("listening for clients on %s, for publishers on %s", names, self._publishers.describe())
+        self._fault = ""
         self._notifier.ready(f"clients on {names}")
 
     def reload(self) -> None:
-        """Load the routes again (SIGHUP). Held connections are not touched."""
+        """Load the routes and certificates again (SIGHUP). Held connections are not touched."""
         log.info("SIGHUP, reloading the routes")
         self._notifier.reloading()
+        self._publishers.reload()
         self.side.reload()
+        if self._presence is not None:
+            self._presence.reload()
         self._notifier.ready("routes reloaded")
 
     async def drain(self) -> None:
         """Stop accepting, end what is held and finish what is running within `drain_timeout`, then close."""
+        self._fault = "stopping"
         self._notifier.stopping()
         self._broker.close()
+        if self._doors is not None:
+            self._doors.remove_files()
         await self.side.drain()
+        if self._presence is not None:
+            await self._presence.close()
         await self._publishers.stop()
         if self.hub is not None:
             await self.hub.close()
         await self.side.close()
-
-
-def open_doors(settings: Settings) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Listen for publishers and for clients: on all addresses, or on none. Raises OSError."""
-    options = client_options(settings.hold, backlog=CLIENT_BACKLOG)
-    with ExitStack() as opened:
-        for_publishers = [
-            opened.enter_context(sock) for sock in listen(settings.publish.address, SocketOptions(backlog=BACKLOG))
-        ]
-        for_clients = [
-            opened.enter_context(sock) for address in settings.proxy.addresses for sock in listen(address, options)
-        ]
-        opened.pop_all()
-    return for_publishers, for_clients

@@ -28,9 +28,10 @@ from msgspec.inspect import (
 )
 
 from handlers.errors import InvalidSetting
+from handlers.protocol.unix_address import PREFIX as UNIX_PREFIX
 from proxy.errors import SettingsError
 
-_PATHS = ("proxy.routes", "mercure.history")
+_PATHS = ("proxy.routes", "mercure.history", "proxy.tls_certs", "publish.tls_cert", "publish.tls_key", "log.file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +172,10 @@ def _resolve(assignment: Assignment, value: object, key: Key, folder: Path) -> o
     base = folder if assignment.base is None else assignment.base
     if assignment.name in _PATHS and value:
         return str(base / str(value))
+    if assignment.name == "proxy.unix_listen":
+        return tuple(str(base / each.removeprefix(UNIX_PREFIX)) for each in cast("tuple[str, ...]", value))
+    if assignment.name == "publish.listen" and str(value).startswith(UNIX_PREFIX):
+        return f"{UNIX_PREFIX}{base / str(value).removeprefix(UNIX_PREFIX)}"
     if key.is_secret and isinstance(value, str) and value.startswith("file:"):
         return f"file:{(base / value.removeprefix('file:')).absolute()}"
     return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Iterable
 from typing import Protocol
 
 from yarl import URL
@@ -28,6 +29,13 @@ class ConnectFailed(Exception):
     """A target could not be connected to: refused, unreachable, unknown name, or TLS failed."""
 
 
+class AddressBlocked(ConnectFailed):
+    """An `untrusted` target has no address that is public."""
+
+    def __init__(self, addresses: Iterable[str]) -> None:
+        super().__init__(f"not a public address: {', '.join(addresses)}")
+
+
 class AnswerFailed(Exception):
     """The backend gave no usable answer. `is_stale` when a pooled connection died before its first byte."""
 
@@ -44,9 +52,17 @@ class BackendAddress:
     """Where and how to connect. Connections are pooled by its `key`, so that equal addresses share them."""
 
     def __init__(
-        self, *, host: str, port: int, tls: ssl.SSLContext | None = None, server_hostname: str | None = None
+        self,
+        *,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+        only_public: bool = False,
     ) -> None:
         """With `tls` the certificate must be for `server_hostname`, or for `host` where that is None.
+
+        With `only_public` no connection is made to an address that is not (`protocol.public_address`).
 
         Raises ConnectFailed for what is not a host's name.
         """
@@ -64,7 +80,8 @@ class BackendAddress:
         """As it is looked up, in ASCII."""
         self.certificate_name = (server_hostname or self.host) if tls else None
         """Whom the certificate must be for; None without TLS."""
-        self.key = (self.host, port, tls, server_hostname)
+        self.only_public = only_public
+        self.key = (self.host, port, tls, server_hostname, only_public)
 
 
 class BackendPool(Protocol):
@@ -83,7 +100,10 @@ class BackendPool(Protocol):
         ...
 
     async def connect(self, address: BackendAddress) -> BackendConnection:
-        """Return a connection, pooled or new. Raises ConnectFailed; the caller bounds the time."""
+        """Return a connection, pooled or new.
+
+        Raises ConnectFailed, or AddressBlocked of its kind; the caller bounds the time.
+        """
         ...
 
 

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from weakref import WeakKeyDictionary, WeakSet
 
 from aiohttp import ClientConnectionError, ClientPayloadError, ClientTimeout, ServerDisconnectedError, TCPConnector
+from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.tracing import Trace
 
 from handlers.deadline import Deadline
 from handlers.timers import Clock
@@ -30,6 +32,7 @@ from proxy.backend import (
     DNS_SECONDS,
     POOL_SECONDS,
     READ_BUFFER,
+    AddressBlocked,
     AnswerFailed,
     AnswerTruncated,
     BackendAddress,
@@ -39,6 +42,7 @@ from proxy.backend_body import send_body
 from proxy.backend_socket import probe
 from proxy.protocol.answer_head import AnswerHead, AnswerHeadError, check_answer_head
 from proxy.protocol.answer_parser import HEAD_LIMIT, HEADER_LIMIT, INTERIM_LIMIT
+from proxy.protocol.public_address import is_public
 from proxy.request_body import RequestBody
 
 log = logging.getLogger("holdfast.backend")
@@ -76,20 +80,32 @@ class AiohttpProtocol(ResponseHandler):
             return False
 
 
+class PublicConnector(TCPConnector):
+    """aiohttp's, for targets that may have public addresses only. It connects to the very addresses it was told of."""
+
+    async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
+        """Return the addresses of a host that are public. Raises AddressBlocked where there is none."""
+        infos = await super()._resolve_host(host, port, traces)
+        found = [info for info in infos if is_public(info["host"])]
+        if not found:
+            raise AddressBlocked(info["host"] for info in infos)
+        return found
+
+
 class AiohttpPool:
     """A `proxy.backend.BackendPool`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._connector = TCPConnector(limit=0, keepalive_timeout=POOL_SECONDS, ttl_dns_cache=DNS_SECONDS)
-        loop = asyncio.get_running_loop()
-        self._connector._factory = partial(AiohttpProtocol, loop)  # type: ignore[assignment]  # noqa: SLF001  # pyright: ignore
+        self._connector = _make(TCPConnector)
+        self._public = _make(PublicConnector)
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self._requests: WeakKeyDictionary[BackendAddress, ClientRequest] = WeakKeyDictionary()
 
     async def close(self) -> None:
         """Close every pooled connection."""
         await self._connector.close()
+        await self._public.close()
 
     def take(self, address: BackendAddress, *, rested: bool = False) -> AiohttpConnection | None:
         """Return nothing: aiohttp's pool is asked by `connect`, in one go with a new connection."""
@@ -97,9 +113,10 @@ class AiohttpPool:
 
     async def connect(self, address: BackendAddress) -> AiohttpConnection:
         """Return a pooled or a new connection. Raises ConnectFailed; the caller bounds the time."""
+        connector = self._public if address.only_public else self._connector
         while True:
             try:
-                connection = await self._connector.connect(self._request(address), traces=[], timeout=NO_TIMEOUT)
+                connection = await connector.connect(self._request(address), traces=[], timeout=NO_TIMEOUT)
             except (ClientConnectionError, OSError, ValueError) as error:  # ValueError: a name that no host can have
                 raise ConnectFailed(str(error)) from error
             protocol = connection.protocol
@@ -124,6 +141,13 @@ class AiohttpPool:
                 server_hostname=address.server_hostname,
             )
         return request
+
+
+def _make(kind: type[TCPConnector]) -> TCPConnector:
+    connector = kind(limit=0, keepalive_timeout=POOL_SECONDS, ttl_dns_cache=DNS_SECONDS)
+    loop = asyncio.get_running_loop()
+    connector._factory = partial(AiohttpProtocol, loop)  # type: ignore[assignment]  # noqa: SLF001  # pyright: ignore
+    return connector
 
 
 class AiohttpConnection:

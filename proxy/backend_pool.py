@@ -14,9 +14,10 @@ from functools import partial
 from aiohappyeyeballs import start_connection
 
 from handlers.timers import Clock, TimerHandle
-from proxy.backend import POOL_SECONDS, BackendAddress, ConnectFailed
+from proxy.backend import POOL_SECONDS, AddressBlocked, BackendAddress, ConnectFailed
 from proxy.backend_connection import OwnConnection
 from proxy.backend_resolver import AddressInfo, Resolver
+from proxy.protocol.public_address import is_public
 
 RESTED_SECONDS = 0.005
 """How long a connection has been idle before a request goes on it that may not be sent twice. A backend that closes
@@ -90,6 +91,9 @@ class OwnPool:
 
     async def _connect(self, address: BackendAddress) -> OwnConnection:
         infos = await self._resolver.addresses(address.host, address.port)
+        if address.only_public:
+            # What is connected to below is these very addresses: nobody can change the name's meanwhile.
+            infos = public_ones(infos)
         make = partial(OwnConnection, keeper=self, clock=self._clock, address=address)
         # Where there is nothing to choose, the loop connects for a third of what the choice costs.
         connect = _connect_to_one if len(infos) == 1 else _connect_to_any
@@ -119,6 +123,14 @@ class OwnPool:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def public_ones(infos: Sequence[AddressInfo]) -> Sequence[AddressInfo]:
+    """Return the addresses that are public. Raises AddressBlocked where there is none."""
+    found = [info for info in infos if is_public(str(info[4][0]))]
+    if not found:
+        raise AddressBlocked(str(info[4][0]) for info in infos)
+    return found
 
 
 async def _connect_to_one(

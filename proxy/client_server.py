@@ -35,7 +35,10 @@ class ClientServer:
         """Clients that may be connected at once, held ones too; 0 for as many as come. Set before listening."""
         self._connections: set[ClientConnection] = set()
         self._open: set[asyncio.Transport] = set()
+        self._entering = 0
         self._quiet_until = 0.0
+        self._client_seconds = 0.0  # for which clients were connected, all together
+        self._counted_until = options.clock.now()
         self._closed = asyncio.Event()
 
     @property
@@ -50,17 +53,42 @@ class ClientServer:
 
     def admit(self, connection: ClientConnection, transport: asyncio.Transport) -> bool:
         """Note a client's transport, or cut it when there is no room; a held one that comes back is noted already."""
-        if not self.connection_limit or len(self._open) < self.connection_limit or transport in self._open:
+        if transport in self._open:
+            self._connections.add(connection)
+            return True
+        # One that comes by TLS is itself among those noted.
+        if self._has_room(len(self._open) + self._entering - connection.is_tls):
+            self.count_time()
+            self.options.counters.connections += 1
+            self.options.counters.connections_opened += 1
             self._open.add(transport)
             self._connections.add(connection)
             return True
+        self._refuse()
+        transport.abort()
+        return False
+
+    def enter(self) -> bool:
+        """Note a client whose TLS handshake is yet to come; False when there is no room (`proxy.tls_entrance.Room`)."""
+        if not self._has_room(len(self._open) + self._entering):
+            self._refuse()
+            return False
+        self._entering += 1
+        return True
+
+    def has_entered(self) -> None:
+        """Forget one that `enter` has noted: it is a client now, or gone."""
+        self._entering -= 1
+
+    def _has_room(self, taken: int) -> bool:
+        return not self.connection_limit or taken < self.connection_limit
+
+    def _refuse(self) -> None:
         self.options.counters.connections_refused += 1
         now = self.options.clock.now()
         if now >= self._quiet_until:
             self._quiet_until = now + QUIET_SECONDS
             log.warning("no room for another client: %d are connected (said every 10 seconds)", self.connection_limit)
-        transport.abort()
-        return False
 
     def left(self, connection: ClientConnection) -> None:
         """Forget a connection: it speaks HTTP no more, or is closed."""
@@ -68,9 +96,19 @@ class ClientServer:
 
     def gone(self, transport: asyncio.Transport) -> None:
         """Forget a client's transport: it is closed, whoever held it last."""
-        self._open.discard(transport)
+        if transport in self._open:
+            self.count_time()
+            self.options.counters.connections -= 1
+            self._open.discard(transport)
         if not self._open:
             self._closed.set()
+
+    def count_time(self) -> None:
+        """Bring the counter of the clients' time up to now."""
+        now = self.options.clock.now()
+        self._client_seconds += (now - self._counted_until) * len(self._open)
+        self._counted_until = now
+        self.options.counters.connection_seconds = int(self._client_seconds)
 
     async def all_closed(self) -> None:
         """Wait until no client is connected."""

@@ -6,18 +6,23 @@ where it is in another. Knows nothing of publishers but the object that takes pu
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from handlers.counters import Counters
-from handlers.edge import Edge
+from handlers.observer import Watch
+from handlers.protocol.zmq_spec import parse_spec
 from handlers.session import Site
+from handlers.survey import Survey
 from handlers.timers import Clock, TimerWheel
 from handlers.websocket import WebSocketSite
 from handlers.websocket_control import Controls
+from proxy.client_entrances import ClientEntrances
 from proxy.client_server import ClientServer
 from proxy.config import Settings
 from proxy.connection import ConnectionOptions
@@ -28,23 +33,30 @@ from proxy.events_sender import SenderSite
 from proxy.exchange import Exchange
 from proxy.front import Front
 from proxy.holding import Holding
+from proxy.http_filters import HttpFilters
 from proxy.hub.assembly import HubParts, make_door
 from proxy.hub.door import HubDoor, Publishing
 from proxy.hub.listing import Roll
 from proxy.link_site import LinkSite
 from proxy.links import Links
+from proxy.observing import make_edge
 from proxy.outgoing import Outgoing
 from proxy.over_http import OverHttpSite
 from proxy.protocol.framing import FramingLimits
 from proxy.protocol.grip_sig import GripKey, KeyFormatError, parse_key
+from proxy.protocol.zhttp_spec import of_worker
 from proxy.reload import RoutesReloader
 from proxy.router import Router, choose_source
+from proxy.sharing import Sharing
+from proxy.sockjs.assembly import make_passing, make_sockjs_door
 from proxy.through import ThroughSite
 from proxy.upstream import Upstream
 from proxy.websocket import WebSockets
 
-CLIENT_BACKLOG = 4096
-"""Clients that may wait to be accepted: as many as reconnect at once when a proxy beside this one goes away."""
+if TYPE_CHECKING:
+    from proxy.grip_session.tracking import GripSessions
+
+log = logging.getLogger("holdfast")
 
 
 class ClientSide:
@@ -61,18 +73,25 @@ class ClientSide:
         publishing: Publishing | None = None,
         roll: Roll | None = None,
         mark: str = "",
+        worker: int = 1,
+        watch: Watch | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Make all parts. Needs a running event loop. Raises SettingsError for a key that cannot be used.
 
         `hub` and `publishing` come together. `roll` says who is subscribed, where that is more than this process knows.
-        `mark` is a token that all processes of one Holdfast share, and none of another; by default a new one.
+        `mark` is a token that all processes of one Holdfast share, and none of another; by default a new one. `worker`
+        is this process's number among them, `folder` where they find each other. `watch` is who is to be told of what
+        happens on the edge.
         """
         self._settings = settings
         self._mark = mark or f"holdfast-{secrets.token_hex(8)}"
         self._clock = clock
         self._counters = counters
         wheel = TimerWheel(clock)
-        self.edge = Edge(clock=clock, wheel=wheel, counters=counters, settings=settings.hold)
+        self.edge = make_edge(settings, clock=clock, wheel=wheel, counters=counters, watch=watch, worker=worker)
+        audience = hub.hub.audience if hub is not None else None
+        self.survey = Survey(edge=self.edge, audience=audience, counters=counters, worker=worker)
         self.server = self._make_server()
         site = Site(
             index=self.edge,
@@ -86,9 +105,17 @@ class ClientSide:
         self.site = site
         self._router = make_router(settings)
         self._reloader = RoutesReloader(self._router, clock=clock, interval=settings.proxy.reload_interval)
-        self._upstream = Upstream(settings=settings.proxy, clock=clock, counters=counters)
-        self._router.on_load = self._upstream.forget_addresses
+        self._upstream = Upstream(
+            settings=settings.proxy,
+            clock=clock,
+            counters=counters,
+            name=f"{self._mark}-{worker}",
+            worker=None if settings.proxy.workers == 1 else worker - 1,
+        )
+        self._router.on_load = self._routes_loaded
+        self._grip_sessions = self._make_grip_sessions(worker)
         self.errands = Errands()
+        self._passing = make_passing(settings, folder=folder, worker=worker, errands=self.errands)
         door = None
         if hub is not None and publishing is not None:
             door = make_door(hub, publishing, site=site, websockets=settings.websocket, roll=roll)
@@ -102,35 +129,62 @@ class ClientSide:
             errands=self.errands,
             seconds=settings.proxy.drain_timeout,
         )
-        self._servers: list[asyncio.Server] = []
+        self._entrances = ClientEntrances(settings.proxy, self.server, clock=clock, counters=counters)
 
     def load(self) -> None:
-        """Load the routes, and watch their file. Raises RoutesFileError."""
+        """Load certificates and routes, and watch the routes' file. Raises SettingsError or RoutesFileError."""
+        self._entrances.load()
         self._router.load()
+        if self._grip_sessions is not None:
+            self._grip_sessions.open()
         if self._settings.proxy.reload_interval:
             self._reloader.start()
 
-    async def listen(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve clients who connect to `sockets`, which are this side's from now on."""
-        loop = asyncio.get_running_loop()
-        for sock in sockets:
-            self._servers.append(await loop.create_server(self.server, sock=sock, backlog=CLIENT_BACKLOG))
+    def _make_grip_sessions(self, worker: int) -> GripSessions | None:
+        state, is_alone = self._settings.session.state, self._settings.proxy.workers == 1
+        if not state:
+            return None
+        from proxy.grip_session.tracking import GripSessions  # noqa: PLC0415  # with ZeroMQ, which few need
+
+        return GripSessions(
+            of_worker(parse_spec(state), None if is_alone else worker - 1),
+            sender=f"{self._mark}-{worker}".encode(),
+            edge=self.edge,
+            clock=self._clock,
+            counters=self._counters,
+        )
+
+    def _routes_loaded(self) -> None:
+        self._upstream.routes_loaded(target for route in self._router.routes for target in route.targets)
+        if self._grip_sessions is None and any(route.session for route in self._router.routes):
+            log.warning("there are routes with sessions, but session.state is empty: they have none")
+
+    async def listen(self, sockets: Sequence[socket.socket], tls: Sequence[socket.socket] = ()) -> None:
+        """Serve clients who connect to `sockets`, or by TLS to `tls`; they are this side's from now on."""
+        if self._passing is not None:
+            self._passing.listen(partial(self.server.take_back, is_behind=False))
+        await self._entrances.open(sockets, tls)
 
     def reload(self) -> None:
-        """Load the routes again. Held connections are not touched."""
+        """Load the routes again, and certificates as they are needed. Held connections are not touched."""
+        self._entrances.reload()
         self._reloader.reload()
 
     async def drain(self) -> None:
         """Stop accepting, end what is held and finish what is running within `drain_timeout`."""
         self._reloader.stop()
-        for server in self._servers:
-            server.close()
+        self._entrances.close()
+        if self._passing is not None:
+            self._passing.close()
         await self.draining.run()
+        await self._entrances.wait_closed()
         await self.links.close()
 
     async def close(self) -> None:
         """Close the connections to backends."""
         await self._upstream.close()
+        if self._grip_sessions is not None:
+            self._grip_sessions.close()
 
     def _make_server(self) -> ClientServer:
         settings = self._settings.proxy
@@ -154,16 +208,30 @@ class ClientSide:
         upstream_key = load_key(settings.upstream_key, "upstream_key")
         outgoing = Outgoing(settings=settings, upstream_key=upstream_key, clock=self._clock, mark=self._mark.encode())
         self.links = self._make_links(outgoing)
+        self.edge.let_ask(HttpFilters(site=self.links.site, links=self.links, router=self._router))
+        websockets = self._make_websockets(outgoing)
         return Front(
             router=self._router,
             outgoing=outgoing,
             upstream=self._upstream,
+            grip_sessions=self._grip_sessions,
             holding=Holding(site=self.site, edge=self.edge, links=self.links),
-            websockets=self._make_websockets(outgoing),
+            websockets=websockets,
+            sockjs=make_sockjs_door(self._settings, site=self.site, websockets=websockets, passing=self._passing),
             hub=hub,
             hub_path=self._settings.hub.path,
             counters=self._counters,
             debug=settings.debug,
+            opens_all=settings.auto_cross_origin,
+            takes_ids=settings.accept_pushpin_route,
+            sharing=self._make_sharing() if settings.share_all else None,
+            clock=self._clock,
+        )
+
+    def _make_sharing(self) -> Sharing:
+        edge = self.edge
+        return Sharing(
+            upstream=self._upstream, clock=self._clock, counters=self._counters, arrivals=lambda: edge.arrivals
         )
 
     def _make_links(self, outgoing: Outgoing) -> Links:

@@ -1,8 +1,8 @@
-"""Where settings come from: holdfast.toml, other hubs' variables, `HOLDFAST_*` variables, the command line; later wins.
+"""Where settings come from: a file, other hubs' variables, `HOLDFAST_*` variables, the command line; later wins.
 
 Called by `proxy.__main__` alone, once; what it returns is passed down and never read again. It guesses nothing: an
 unknown name, a wrong type or a value out of range is a SettingsError whose one line says where it stands and what
-was expected. It opens the settings file and no other.
+was expected. It opens the settings file and no other; a pushpin.conf in its place has been read by its caller.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from typing import TypeVar, cast
 
 from handlers.errors import InvalidSetting
 from handlers.hub.settings import DEVELOPMENT_KEY, Dialect, HubSettings, effective
-from handlers.settings import HoldSettings, WebSocketSettings
-from proxy.assignment import Assignment, Key, convert, known_keys, suggest
+from handlers.settings import HoldSettings, SockJsSettings, WebSocketSettings
+from proxy.assignment import Assignment, Key, Translation, convert, known_keys, suggest
 from proxy.errors import SettingsError
+from proxy.grip_session.settings import SessionSettings
 from proxy.log import LogSettings
 from proxy.migration.mercure_environment import mercure_assignments
+from proxy.migration.pushpin_conf import PushpinConf
+from proxy.migration.pushpin_translation import translate_pushpin_conf
+from proxy.presence.settings import PresenceSettings
 from proxy.settings import ProxySettings
-from publish_api.settings import PublishSettings
+from publish_api.settings import MetricsSettings, PublishSettings
 from publish_api.zeromq.settings import ZeroMQSettings
 
 __all__ = ["DEFAULT_FILES", "SECTIONS", "Assignment", "Settings", "load_settings", "parse_assignment"]
@@ -41,11 +45,15 @@ class Settings:
     proxy: ProxySettings = field(default_factory=ProxySettings)
     hold: HoldSettings = field(default_factory=HoldSettings)
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
+    sockjs: SockJsSettings = field(default_factory=SockJsSettings)
     hub: HubSettings = field(default_factory=HubSettings)
     """Section `[mercure]`, with what a playground implies."""
 
     publish: PublishSettings = field(default_factory=PublishSettings)
     zeromq: ZeroMQSettings = field(default_factory=ZeroMQSettings)
+    presence: PresenceSettings = field(default_factory=PresenceSettings)
+    session: SessionSettings = field(default_factory=SessionSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
     route_lines: tuple[str, ...] = ()
@@ -57,6 +65,9 @@ class Settings:
     file: str = ""
     """The settings file that was read; empty when there is none."""
 
+    runtime_folder: str = ""
+    """Where a pushpin.conf has its Unix sockets; made before they are."""
+
     notify_socket: str = ""
     """systemd's `$NOTIFY_SOCKET`; empty when nobody wants to know."""
 
@@ -67,6 +78,7 @@ class Settings:
 def load_settings(
     *,
     file: Path | None = None,
+    pushpin: PushpinConf | None = None,
     environ: Mapping[str, str],
     assignments: Sequence[Assignment] = (),
     route_lines: tuple[str, ...] = (),
@@ -76,15 +88,17 @@ def load_settings(
 
     Reads `file`, which must exist, or else the first of `default_files` that does. Of `environ` only `HOLDFAST_*`,
     `NOTIFY_SOCKET` and the variables of other Mercure hubs count (`mercure_environment`). `assignments` come last.
+    With `pushpin` no file is read: what that says stands in its place.
     """
-    path, document = _read_file(file, default_files)
+    path, from_file = _read_source(file, pushpin, default_files)
     folder = path.parent if path else Path()
-    in_file = tuple(_file_assignments(path, document))
+    in_file = from_file.assignments
     later = (*_environment_assignments(environ), *assignments)
     mercure = mercure_assignments(environ, _find_protocols((*in_file, *later), folder))
     origins: dict[str, str] = {}
     values: dict[str, object] = {
         "proxy.routes": str(folder / ProxySettings().routes),
+        "proxy.tls_certs": str(folder / ProxySettings().tls_certs),
         "mercure.history": str(folder / HubSettings().history),
     }
     for each in (*mercure.fallbacks, *in_file, *mercure.assignments, *later):
@@ -96,15 +110,20 @@ def load_settings(
         proxy=_build("proxy", ProxySettings, values, origins),
         hold=_build("hold", HoldSettings, values, origins),
         websocket=_build("websocket", WebSocketSettings, values, origins),
+        sockjs=_build("sockjs", SockJsSettings, values, origins),
         hub=hub,
         publish=_build("publish", PublishSettings, values, origins),
         zeromq=_build("zeromq", ZeroMQSettings, values, origins),
+        presence=_build("presence", PresenceSettings, values, origins),
+        session=_build("session", SessionSettings, values, origins),
+        metrics=_build("metrics", MetricsSettings, values, origins),
         log=_build("log", LogSettings, values, origins),
         route_lines=route_lines,
         needs_routes=not hub.is_enabled or "proxy.routes" in origins,
         file=str(path or ""),
+        runtime_folder=pushpin.runtime_folder if pushpin else "",
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
-        warnings=(*mercure.warnings, *_hub_warnings(hub)),
+        warnings=(*from_file.warnings, *mercure.warnings, *_hub_warnings(hub)),
     )
 
 
@@ -120,9 +139,13 @@ SECTIONS: Mapping[str, type] = {
     "proxy": ProxySettings,
     "hold": HoldSettings,
     "websocket": WebSocketSettings,
+    "sockjs": SockJsSettings,
     "mercure": HubSettings,
     "publish": PublishSettings,
     "zeromq": ZeroMQSettings,
+    "presence": PresenceSettings,
+    "session": SessionSettings,
+    "metrics": MetricsSettings,
     "log": LogSettings,
 }
 """The settings of each section of the file."""
@@ -131,6 +154,16 @@ _KEYS = {
     name: key for section, settings in SECTIONS.items() for name, key in known_keys(settings, prefix=f"{section}.")
 }
 _VARIABLES = {_ENVIRONMENT_PREFIX + name.upper().replace(".", "_"): name for name in _KEYS}
+
+
+def _read_source(
+    file: Path | None, pushpin: PushpinConf | None, default_files: Sequence[Path]
+) -> tuple[Path | None, Translation]:
+    """Return the settings file or what stands in its place, and what it says."""
+    if pushpin is not None:
+        return pushpin.path, translate_pushpin_conf(pushpin)
+    path, document = _read_file(file, default_files)
+    return path, Translation(assignments=tuple(_file_assignments(path, document)))
 
 
 def _read_file(file: Path | None, default_files: Sequence[Path]) -> tuple[Path | None, dict[str, object]]:

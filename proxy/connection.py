@@ -130,13 +130,13 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve the transport."""
         client = cast(asyncio.Transport, transport)
+        self.is_tls = client.get_extra_info("sslcontext") is not None
         if not self.server.admit(self, client):
             return
         self._client = self._transport = client
         peer = client.get_extra_info("peername")
         # IPv4 looks like IPv4, on a dual-stack socket too.
         self._peer = str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else ""
-        self.is_tls = client.get_extra_info("sslcontext") is not None
         self._count_idle_time()
 
     def data_received(self, data: bytes) -> None:

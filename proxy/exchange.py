@@ -12,6 +12,7 @@ from typing import Protocol
 
 from handlers.protocol.answers import Answer, AnswerForm, connection_headers, encode_answer
 from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk, encode_head, has_body, standard_reason
+from handlers.protocol.presentation import Presentation
 from handlers.protocol.subscribing import LastSeen
 from handlers.session import Session
 from proxy.backend import AnswerTruncated
@@ -68,6 +69,7 @@ class Exchange:
         "is_switched",
         "is_tls",
         "peer",
+        "presentation",
         "retried",
         "size",
         "status",
@@ -92,6 +94,7 @@ class Exchange:
         self.peer = peer
         self.is_tls = is_tls
         self.retried = retried
+        self.presentation: Presentation | None = None  # of a request whose answers are for pages of other origins
         self.is_begun = False
         self.is_ended = False
         self.is_handed_over = False
@@ -123,6 +126,11 @@ class Exchange:
         return self._reusable and self.is_ended and not self._connection.is_draining
 
     @property
+    def is_draining(self) -> bool:
+        """Whether what is held from here on is to end at once, because the process stops."""
+        return self._connection.is_draining
+
+    @property
     def transport(self) -> asyncio.Transport:
         """The client's transport. Raises ConnectionResetError once the client is gone."""
         return self._connection.writable
@@ -133,7 +141,12 @@ class Exchange:
             self._connection.writable.write(CONTINUE)
 
     def answer(self, answer: Answer) -> None:
-        """Write a whole short answer."""
+        """Write a whole short answer.
+
+        Raises NotEncodable, with nothing written, where it cannot be the script that is asked for.
+        """
+        if self.presentation is not None:
+            answer = self.presentation.answer(answer)
         form = self.form
         self._reusable = form.reusable
         self.is_begun = self.is_ended = True
@@ -154,6 +167,8 @@ class Exchange:
 
         The head leaves with the first piece of body, with `end`, or with `flush_head`.
         """
+        if self.presentation is not None:
+            headers = self.presentation.headers(headers)
         head = self.head
         may_have_body = has_body(method=b"", status=status)
         self._carries_body = may_have_body and head.method != b"HEAD"
@@ -248,7 +263,10 @@ class Exchange:
 
     def request_bytes(self) -> bytes:
         """Return the request as bytes that parse to it again. Only for a body that is small and has been read."""
-        body = self.body.joined()
+        return self.request_with(self.body.joined())
+
+    def request_with(self, body: bytes) -> bytes:
+        """Return the request as bytes that parse to it again, given its whole body."""
         return self._head_bytes + (encode_chunk(body) + LAST_CHUNK if self.head.chunked else body)
 
 

@@ -54,6 +54,8 @@ def _explain_target(target: Target) -> str:
         details.append("certificate not checked")
     if target.client_cert:
         details.append(f"client certificate {target.client_cert}")
+    if target.untrusted:
+        details.append("public addresses only")
     if target.over_http:
         details.append("WebSocket-over-HTTP, one event a request" if target.one_event else "WebSocket-over-HTTP")
     if target.host_override:
@@ -77,13 +79,21 @@ def _effects(route: Route, settings: ProxySettings) -> Iterator[str]:
         yield f"channels prefixed '{route.prefix}'"
     if route.mercure_link is not None:
         yield f"linked to {f'the Mercure hub {route.mercure_link}' if route.mercure_link else OWN_HUB}"
-    if route.debug or settings.debug:
-        yield "reasons of failures shown to clients"
+    yield from _shown(route, settings)
     if route.no_grip:
         yield "no GRIP"
     else:
+        if route.session:
+            yield "sessions known"
         signs = signing_key(route, settings)
         yield f"signed as '{_issuer(route, settings)}'" if signs else "not signed"
+
+
+def _shown(route: Route, settings: ProxySettings) -> Iterator[str]:
+    if route.aco or settings.auto_cross_origin:
+        yield "open to pages of every origin, by JSON-P too"
+    if route.debug or settings.debug:
+        yield "reasons of failures shown to clients"
 
 
 def _issuer(route: Route, settings: ProxySettings) -> str:

@@ -10,6 +10,7 @@ from handlers.protocol.mercure.presenting import without_tokens
 from proxy.exchange import Exchange
 from proxy.incoming import Incoming
 from proxy.log import AccessRecord, Outcome, log_access, logs_access
+from proxy.protocol.jsonp_request import JsonpRequest
 from proxy.protocol.route import Route, Target
 from proxy.router import LoadedRoute
 
@@ -26,6 +27,10 @@ class Flow(msgspec.Struct, kw_only=True):
     """Whether this client is told what went wrong behind the proxy (`debug`)."""
     speaks_grip: bool
     """Whether what the backend says with GRIP is for us, and not for a proxy in front of us or for nobody."""
+    meant: JsonpRequest | None = None
+    """What the backend is sent in place of a request by JSON-P."""
+    shared: int = 0
+    """The number of the backend request whose answer others got too; 0 where it was this request's alone."""
     target: Target | None = None
     """None until one has answered."""
     answer_seconds: float = 0
@@ -43,6 +48,11 @@ class Flow(msgspec.Struct, kw_only=True):
         return self.loaded.route
 
     @property
+    def headers(self) -> Headers:
+        """The headers of the request, or of the one that is meant by it."""
+        return self.exchange.head.headers if self.meant is None else self.meant.headers
+
+    @property
     def added_headers(self) -> Headers:
         """What the route has Holdfast add to its backends' answers: a link to a Mercure hub (reference 1.2)."""
         link = self.route.mercure_link
@@ -56,12 +66,12 @@ class Flow(msgspec.Struct, kw_only=True):
 
 def log_request(exchange: Exchange, incoming: Incoming, flow: Flow | None) -> None:
     """Write the one line that the log has for a request; `flow` is None where no route was found."""
-    if not logs_access():
+    if not logs_access() or (flow is not None and flow.route.is_quiet):
         return
     referer, user_agent = _said_of_the_client(exchange.head.headers)
     log_access(
         AccessRecord(
-            method=exchange.head.method.decode("latin-1"),
+            method=(flow.meant if flow and flow.meant else exchange.head).method.decode("latin-1"),
             uri=incoming.uri,
             outcome=_find_outcome(exchange),
             target=flow.target.name if flow and flow.target else "",
@@ -71,6 +81,7 @@ def log_request(exchange: Exchange, incoming: Incoming, flow: Flow | None) -> No
             route_id=flow.route.id if flow else "",
             code=exchange.status,
             size=exchange.size,
+            shared=f"0x{flow.shared:x}" if flow and flow.shared else "",
             retry=exchange.is_retry,
             user_agent=user_agent,
         )

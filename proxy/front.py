@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from handlers.counters import Counters
 from handlers.errors import InstructError
 from handlers.protocol.grip import is_grip
-from proxy.backend import AnswerTruncated
+from handlers.protocol.http1 import header_values
+from handlers.protocol.jsonp import NOT_ENCODABLE, NotEncodable
+from handlers.timers import Clock
+from proxy.backend import AnswerTruncated, BackendAnswer
 from proxy.builtin_target import answer_test
+from proxy.cross_origin import open_up, relay_script
 from proxy.errors import RequestBodyError, UnreachableError, UpstreamError
 from proxy.exchange import Exchange
 from proxy.flow import Flow, log_request
@@ -26,8 +33,13 @@ from proxy.protocol.route import Proto, Target
 from proxy.protocol.ws_events import EVENTS_TYPE
 from proxy.relaying import relay
 from proxy.router import Router
+from proxy.sharing import Sharing
+from proxy.sockjs.door import SockJsDoor
 from proxy.upstream import Upstream
 from proxy.websocket import WebSockets
+
+if TYPE_CHECKING:
+    from proxy.grip_session.tracking import GripSessions
 
 log = logging.getLogger("holdfast.front")
 
@@ -36,10 +48,10 @@ NO_ROUTE = "Route not found"
 BAD_GATEWAY = "Error while proxying to origin."
 GATEWAY_TIMEOUT = "Timed out while proxying to origin."
 NO_EVENTS = "Client not allowed to send WebSocket events directly."
-NO_ZHTTP = "Not supported yet: zhttp targets."
 BROKEN = "Internal error."
 
 CONTENT_TYPE = b"content-type"
+PUSHPIN_ROUTE = b"pushpin-route"
 
 
 class Front:
@@ -52,21 +64,34 @@ class Front:
         outgoing: Outgoing,
         upstream: Upstream,
         holding: Holding,
+        grip_sessions: GripSessions | None,
         websockets: WebSockets,
+        sockjs: SockJsDoor,
         hub: HubDoor | None,
         hub_path: str,
         counters: Counters,
         debug: bool,
+        opens_all: bool,
+        takes_ids: bool,
+        sharing: Sharing | None,
+        clock: Clock,
     ) -> None:
+        """`opens_all`: every route is open to other origins, as with `aco`; `takes_ids`: Pushpin-Route counts."""
         self._router = router
         self._outgoing = outgoing
         self._upstream = upstream
+        self._sharing = sharing
         self._holding = holding
+        self._grip_sessions = grip_sessions
         self._websockets = websockets
+        self._sockjs = sockjs
         self._hub = hub
         self._hub_path = hub_path
         self._counters = counters
         self._debug = debug
+        self._opens_all = opens_all
+        self._takes_ids = takes_ids
+        self._clock = clock
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request, or hold its connection.
@@ -86,6 +111,7 @@ class Front:
             proto=Proto.WS if exchange.head.is_websocket else Proto.HTTP,
             ssl=incoming.is_tls,
             path=incoming.path,
+            route_id=asked_route(exchange) if self._takes_ids else "",
         )
         if loaded is None:
             self._counters.requests_unrouted += 1
@@ -106,7 +132,7 @@ class Front:
             self._counters.requests_abandoned += 1
             raise
         finally:
-            log_request(exchange, incoming, flow)
+            log_request(exchange, flow.incoming, flow)
 
     async def _serve_or_fail(self, flow: Flow) -> None:
         try:
@@ -115,6 +141,8 @@ class Front:
             self._fail_upstream(flow, error)
         except InstructError as error:
             self._fail_instruct(flow, error)
+        except NotEncodable as error:
+            self._fail_script(flow, error)
         except RequestBodyError as error:
             self._counters.requests_refused += 1
             fail(flow.exchange, error.status, error.text)
@@ -131,9 +159,12 @@ class Front:
     async def _serve(self, flow: Flow) -> None:
         """Forward to the route's backends, or to its `test` target where none of them can be reached."""
         hosts, test = flow.loaded.hosts, flow.loaded.test
-        if not hosts and test is None:
-            self._refuse_unsupported(flow, NO_ZHTTP)
-        elif flow.exchange.head.is_websocket:
+        if flow.route.sockjs and self._sockjs.takes(flow):
+            await self._sockjs.serve(flow, hosts, test)
+            return
+        if (flow.route.aco or self._opens_all) and not flow.exchange.head.is_websocket:
+            open_up(flow)
+        if flow.exchange.head.is_websocket:
             await self._websockets.serve(flow, hosts, test)
         elif poses_as_us(flow):
             self._counters.requests_refused += 1
@@ -159,19 +190,36 @@ class Front:
             flow.exchange.send_continue()
         if flow.exchange.is_retry:
             flow.mark = self._holding.mark
-        request = self._outgoing.write(flow.exchange, flow.incoming, flow.loaded)
-        reached = await self._upstream.send(targets, request)
+        request = self._outgoing.write(flow.exchange, flow.incoming, flow.loaded, meant=flow.meant)
+        sessions = self._grip_sessions if flow.route.session and flow.speaks_grip else None
+        if sessions is not None:
+            request = await sessions.recognise(request, flow.incoming)
+        if self._sharing is None:
+            reached = await self._upstream.send(targets, request)
+        else:
+            reached = await self._sharing.send(flow, targets, request)
         answer = reached.answer
         flow.target = reached.target
         flow.answer_seconds = self._upstream.answer_limit(reached.target)
         try:
-            if flow.speaks_grip and is_grip(answer.headers):
+            if sessions is not None and is_grip(answer.headers):
+                await self._obey_in_session(flow, answer, sessions)
+            elif flow.speaks_grip and is_grip(answer.headers):
                 await self._holding.obey(flow, answer)
+            elif flow.meant is not None:
+                await relay_script(flow, answer, clock=self._clock)
             else:
                 # Either it has no Grip-*, or they are not ours.
                 await relay(flow.exchange, answer, speaks_grip=False, added=flow.added_headers)
         finally:
             answer.close()
+
+    async def _obey_in_session(self, flow: Flow, answer: BackendAnswer, sessions: GripSessions) -> None:
+        sid = await sessions.learn(answer.headers, flow.incoming)
+        transport = flow.exchange.transport
+        await self._holding.obey(flow, answer)
+        if sid and flow.exchange.is_handed_over:
+            sessions.hold(transport.get_protocol(), sid)
 
     def _refuse_loop(self, exchange: Exchange, incoming: Incoming) -> None:
         # Held, it would be one more connection to ourselves each time that the link is asked, each within the last.
@@ -179,11 +227,6 @@ class Front:
         log.warning("%s: a link leads back here by way of another host", incoming.uri)
         exchange.answer_text(508, LOOP)
         log_request(exchange, incoming, None)
-
-    def _refuse_unsupported(self, flow: Flow, text: str) -> None:
-        self._counters.requests_unsupported += 1
-        log.warning("%s: %s", flow.uri, text)
-        flow.exchange.answer_text(501, text)
 
     def _fail_upstream(self, flow: Flow, error: UpstreamError) -> None:
         is_timeout = error.status == 504
@@ -194,6 +237,13 @@ class Front:
         log.warning("%s", error)
         text = GATEWAY_TIMEOUT if is_timeout else BAD_GATEWAY
         fail(flow.exchange, error.status, error.detail if error.is_public and flow.shows_reasons else text)
+
+    def _fail_script(self, flow: Flow, error: NotEncodable) -> None:
+        self._counters.jsonp_failures += 1
+        log.warning("%s: an answer cannot be a script: %s", flow.uri, error)
+        if flow.exchange.presentation is not None:
+            flow.exchange.presentation = structs.replace(flow.exchange.presentation, jsonp=None)
+        fail(flow.exchange, 500, NOT_ENCODABLE)
 
     def _fail_instruct(self, flow: Flow, error: InstructError) -> None:
         self._counters.instructs_refused += 1
@@ -212,6 +262,11 @@ def fail(exchange: Exchange, status: int, text: str) -> None:
         exchange.answer_text(status, text)
 
 
+def asked_route(exchange: Exchange) -> str:
+    """Return the id of the route that a client asks for (reference 1.6); empty when it asks for none."""
+    return b",".join(header_values(exchange.head.headers, PUSHPIN_ROUTE)).decode("utf-8", "replace")
+
+
 def poses_as_us(flow: Flow) -> bool:
     """Say whether a client sends what only a proxy may send (reference 3.12).
 
@@ -219,7 +274,7 @@ def poses_as_us(flow: Flow) -> bool:
     """
     if not flow.speaks_grip:
         return False
-    for name, value in flow.exchange.head.headers:
+    for name, value in flow.headers:
         if (
             len(name) == len(CONTENT_TYPE)
             and name.lower() == CONTENT_TYPE

@@ -49,26 +49,36 @@ class HeldAnswer(Protocol):
         ...
 
 
-async def read_limited(answer: HeldAnswer, *, target: str, clock: Clock, seconds: float) -> bytes:
+async def read_limited(
+    answer: HeldAnswer,
+    *,
+    target: str,
+    clock: Clock,
+    seconds: float,
+    limit: int = HELD_BODY_LIMIT,
+    what: str = "GRIP instruct response",
+) -> bytes:
     """Read a body that has to be kept whole; `target` is who sends it. It has `seconds` to come; 0 is no bound.
+
+    `limit` is in bytes, and `what` is the body's name in the text for a longer one.
 
     Raises UpstreamError: 502 over the limit, 504 when the time is up.
     """
+    too_large = f"{what} too large from {target}"
     if not seconds:
-        return await _read_limited(answer, target)
+        return await _read_limited(answer, limit, too_large)
     try:
         async with Deadline(clock, seconds):
-            return await _read_limited(answer, target)
+            return await _read_limited(answer, limit, too_large)
     except TimeoutError as error:
         detail = f"{target}: no end of the answer within {seconds:g} seconds"
         raise UpstreamError(status=504, detail=detail) from error
 
 
-async def _read_limited(answer: HeldAnswer, target: str) -> bytes:
+async def _read_limited(answer: HeldAnswer, limit: int, too_large: str) -> bytes:
     body = bytearray()
     while data := await answer.read():
         body += data
-        if len(body) > HELD_BODY_LIMIT:
-            detail = f"GRIP instruct response too large from {target}"
-            raise UpstreamError(status=502, detail=detail, is_public=True)
+        if len(body) > limit:
+            raise UpstreamError(status=502, detail=too_large, is_public=True)
     return bytes(body)

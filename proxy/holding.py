@@ -7,12 +7,13 @@ first byte of its head is written, so nothing published after the client sees it
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 from handlers.deadline import Deadline
 from handlers.edge import Edge
+from handlers.errors import InstructError
 from handlers.linked_stream import LinkedStreamSession
 from handlers.protocol.answers import Answer
 from handlers.protocol.filters import OBEYED
@@ -23,6 +24,8 @@ from handlers.protocol.subscribing import NO_INQUIRY, Inquiry, Subscription
 from handlers.response import ResponseSession
 from handlers.session import NO_META, Site
 from handlers.stream import StreamSession
+from proxy.answer_body import built, is_built, pieces_of
+from proxy.cross_origin import NO_STREAM, read_script
 from proxy.errors import RequestBodyError
 from proxy.flow import Flow
 from proxy.held_answer import HeldAnswer, read_limited
@@ -76,6 +79,8 @@ class Holding:
         asked = Asked(flow=flow, answer=answer, instruct=instruct)
         if instruct.hold is HoldMode.RESPONSE:
             await self._hold_response(asked)
+        elif flow.meant is not None:
+            await self._answer_script(asked)
         elif is_open_ended(instruct) and has_body(method=flow.exchange.head.method, status=instruct.status):
             await self._hold_stream(asked)
         else:
@@ -95,12 +100,26 @@ class Holding:
     async def _answer(self, asked: Asked) -> None:
         instruct, exchange = asked.instruct, asked.flow.exchange
         length = asked.answer.length if instruct.body is None else len(instruct.body)
-        if is_open_ended(instruct):
+        if is_open_ended(instruct) or is_built(instruct):
             length = None  # a HEAD request is told of the stream that a GET would get
+        pieces = pieces_of(instruct, asked.answer)
+        first = await anext(pieces, b"") if is_built(instruct) else b""
         exchange.begin(status=instruct.status, reason=instruct.reason, headers=instruct.headers, length=length)
-        async for data in body_of(asked):
+        if first:
+            await exchange.write(first)
+        async for data in pieces:
             await exchange.write(data)
         exchange.end()
+
+    async def _answer_script(self, asked: Asked) -> None:
+        """Answer a request by JSON-P: a script runs when it is whole, so it cannot be a stream."""
+        if is_open_ended(asked.instruct):
+            raise InstructError(NO_STREAM)
+        instruct = asked.instruct
+        body = instruct.body
+        if body is None:
+            body = await read_script(asked.flow, asked.answer, clock=self._site.clock)
+        asked.flow.exchange.answer(whole_answer(instruct, body))
 
     async def _hold_stream(self, asked: Asked) -> None:
         instruct, exchange = asked.instruct, asked.flow.exchange
@@ -108,13 +127,18 @@ class Holding:
         if unlinked is not None:
             await self._end_stream(asked, no_link_for(unlinked))
             return
+        pieces = pieces_of(instruct, asked.answer)
+        # One that cannot be built is told of before the head says that all is well.
+        first = await anext(pieces, b"") if is_built(instruct) else b""
         session = self._make_stream(asked)
         self._edge.join(session)
         try:
             exchange.begin(status=instruct.status, reason=instruct.reason, headers=instruct.headers, length=None)
-            if instruct.body is None and not asked.answer.has_body_waiting:
+            if first:
+                await exchange.write(first)
+            elif instruct.body is None and not asked.answer.has_body_waiting:
                 exchange.flush_head()
-            async for data in body_of(asked):
+            async for data in pieces:
                 await exchange.write(data)
             exchange.hand_over(session)
         except BaseException:
@@ -147,6 +171,7 @@ class Holding:
             meta=dict(instruct.meta) or NO_META,
             prefix=flow.route.prefix,
         )
+        session.route = flow.route.id
         if link is not None and isinstance(session, LinkedStreamSession):
             link.session = session
         return session
@@ -179,6 +204,7 @@ class Holding:
             meta=dict(asked.instruct.meta) or NO_META,
             prefix=asked.flow.route.prefix,
         )
+        session.route, session.presentation = asked.flow.route.id, exchange.presentation
         self._edge.join(session)
         try:
             exchange.hand_over(session)
@@ -191,7 +217,7 @@ class Holding:
         """Return what the client is to get, its body read whole. Raises UpstreamError as `read_limited` does."""
         instruct = asked.instruct
         body = await self._read_whole(asked.flow, asked.answer) if instruct.body is None else instruct.body
-        return Answer(status=instruct.status, reason=instruct.reason, headers=instruct.headers, body=body)
+        return whole_answer(instruct, body)
 
     async def _read_whole(self, flow: Flow, answer: HeldAnswer) -> bytes:
         target = flow.target.name if flow.target else ""
@@ -216,14 +242,9 @@ def is_open_ended(instruct: Instruct) -> bool:
     return instruct.hold is HoldMode.STREAM or (instruct.hold is None and instruct.next_link is not None)
 
 
-async def body_of(asked: Asked) -> AsyncIterator[bytes]:
-    """Yield the body the client is to get: the instruct's, or the backend's as it comes."""
-    if asked.instruct.body is not None:
-        if asked.instruct.body:
-            yield asked.instruct.body
-        return
-    while data := await asked.answer.read():
-        yield data
+def whole_answer(instruct: Instruct, body: bytes) -> Answer:
+    """Return the answer of an instruct whose body, its own or the backend's, is here whole. Raises InstructError."""
+    return Answer(status=instruct.status, reason=instruct.reason, headers=instruct.headers, body=built(instruct, body))
 
 
 def told_with(flow: Flow) -> Inquiry:

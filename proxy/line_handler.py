@@ -10,7 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import TextIO
+from typing import Protocol
+
+
+class Stream(Protocol):
+    """Where lines are written: a text stream, or what takes its place."""
+
+    def write(self, text: str, /) -> int:
+        """Take text; raises OSError or ValueError."""
+        ...
+
+    def flush(self) -> None:
+        """Keep nothing back; raises OSError or ValueError."""
+        ...
 
 
 class LineHandler(logging.Handler):
@@ -19,7 +31,7 @@ class LineHandler(logging.Handler):
     `logging.shutdown`, which Python runs at exit, writes what still waits.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         super().__init__()
         self._stream = stream
         self._lock = threading.RLock()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from handlers.errors import InstructError
@@ -18,6 +18,7 @@ from handlers.protocol.grip import is_instruct_body, parse_instruct
 from handlers.protocol.instruct import Instruct
 from handlers.protocol.subscribing import LastSeen
 from handlers.timers import NOWHERE
+from proxy.answer_body import built, pieces_of
 from proxy.backend import AnswerTruncated
 from proxy.errors import UpstreamError
 from proxy.held_answer import HeldAnswer, read_limited
@@ -135,6 +136,7 @@ class Fetch:
         fault = fault_of(instruct)
         if fault is not None:
             last = await self._read_whole(answer, target) if instruct.body is None else instruct.body
+            last = built(instruct, last)
             for follower in self._let_go():
                 follower.fail(fault, last)
             return
@@ -181,13 +183,3 @@ class Fetch:
         followers = tuple(self._followers)
         self._followers.clear()
         return followers
-
-
-async def pieces_of(instruct: Instruct, answer: HeldAnswer) -> AsyncIterator[bytes]:
-    """Yield the body that belongs to the stream: the instruct's, or the backend's as it comes."""
-    if instruct.body is not None:
-        if instruct.body:
-            yield instruct.body
-        return
-    while data := await answer.read():
-        yield data

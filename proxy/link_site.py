@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from handlers.counters import Counters
+from handlers.protocol.http1 import Headers
 from handlers.protocol.subscribing import LastSeen
 from handlers.timers import Clock, TimerWheel
 from proxy.errands import Errands
@@ -14,7 +15,7 @@ from proxy.outgoing import Outgoing
 from proxy.protocol.link_uri import LinkUri
 from proxy.protocol.route import Target, TargetKind
 from proxy.router import LoadedRoute
-from proxy.upstream import BackendRequest, Reached, Upstream
+from proxy.upstream import Reached, Upstream
 
 AT_ONCE = 500
 """Requests for links that one place may have to answer at once; further ones wait for their turn.
@@ -42,7 +43,10 @@ class LinkWay:
         """Whom to ask, in this order."""
         if self.is_internal:
             return self.loaded.hosts
-        return (Target(kind=TargetKind.HOST, host=self.uri.host, port=self.uri.port, ssl=self.uri.is_tls),)
+        host, port, is_tls = self.uri.host, self.uri.port, self.uri.is_tls
+        # A backend that may be anywhere but inside must not lead us there.
+        untrusted = any(target.untrusted for target in self.loaded.hosts)
+        return (Target(kind=TargetKind.HOST, host=host, port=port, ssl=is_tls, untrusted=untrusted),)
 
     @property
     def place(self) -> tuple[object, ...]:
@@ -73,11 +77,17 @@ class LinkSite:
             slot = self.slots[targets] = asyncio.Semaphore(AT_ONCE)
         return slot
 
-    async def send(self, way: LinkWay, *, method: bytes, last_seen: LastSeen = ()) -> Reached:
-        """Send one request. Raises UpstreamError."""
-        return await self.upstream.send(way.targets, self._request(way, method=method, last_seen=last_seen))
-
-    def _request(self, way: LinkWay, *, method: bytes, last_seen: LastSeen) -> BackendRequest:
-        return self.outgoing.write_link(
-            way.loaded, way.uri, method=method, last_seen=last_seen, is_internal=way.is_internal
+    async def send(
+        self, way: LinkWay, *, method: bytes, last_seen: LastSeen = (), headers: Headers = (), body: bytes = b""
+    ) -> Reached:
+        """Send one request, with these headers besides our own. Raises UpstreamError."""
+        request = self.outgoing.write_link(
+            way.loaded,
+            way.uri,
+            method=method,
+            last_seen=last_seen,
+            is_internal=way.is_internal,
+            headers=headers,
+            body=body,
         )
+        return await self.upstream.send(way.targets, request)

@@ -22,6 +22,7 @@ import msgspec
 
 from proxy.line_handler import LineHandler
 from proxy.line_logger import shorten_the_way
+from proxy.log_file import LogFile
 
 _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 _NAMES = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARN"}  # above: ERR
@@ -46,6 +47,10 @@ class LogSettings:
     format: Literal["text", "json"] = "text"
     """`text`: lines in Pushpin's shape, for people. `json`: one object a line (RFC 3339 time), for log collectors."""
 
+    file: str = ""
+    """Write lines to this file instead of stderr, at its end. One that is moved away, as logrotate does, is begun anew
+    with the next line, without a signal. A relative path starts at the settings file's folder."""
+
     log_from: bool = False
     """Write the client's address (`from=`) in request lines. Off because it is personal data."""
 
@@ -68,7 +73,8 @@ class AccessRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `uri` is absolute (`http://host/path?query`, `ws://` for WebSockets); `target` is the one that answered, as
     `host:port`, `over_http` says that it was asked by WebSocket-over-HTTP; `code` and `size` (bytes of body) count
-    for ANSWERED only. An empty text leaves its part of the line out.
+    for ANSWERED only; requests with the same `shared` had one answer of their backend. An empty text leaves its part of
+    the line out.
     """
 
     method: str
@@ -81,6 +87,7 @@ class AccessRecord(msgspec.Struct, frozen=True, kw_only=True):
     route_id: str = ""
     code: int = 0
     size: int = 0
+    shared: str = ""
     retry: bool = False
     user_agent: str = ""
 
@@ -90,16 +97,16 @@ class AccessRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configure(settings: LogSettings, stream: TextIO) -> None:
-    """Send everything logged under `holdfast` to `stream`. Call again to change the settings or the stream.
+    """Send everything logged under `holdfast` to `stream`, or to the settings' file. Call again to change either.
 
     Libraries that log (asyncio, aiohttp, ...) are written too, from WARN on, so that nothing of theirs reaches
-    stderr in another shape.
+    stderr in another shape. Raises OSError when the file cannot be opened.
     """
     # No line says where in the source it was logged, and to find out takes a third of the time (logging's own HOWTO,
     # "Optimization", has this switch).
     logging._srcfile = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     shorten_the_way()
-    handler = LineHandler(stream)
+    handler = LineHandler(LogFile(settings.file) if settings.file else stream)
     handler.setFormatter(JsonFormatter(settings) if settings.format == "json" else TextFormatter(settings))
     level = _LEVELS[settings.level]
     _attach(_holdfast, handler, level)
@@ -120,7 +127,8 @@ def log_access(record: AccessRecord) -> None:
 def format_request(record: AccessRecord, *, with_client: bool = False, with_user_agent: bool = False) -> str:
     """Return the request line of reference 8.3, less the time.
 
-    `METHOD URI[ -> TARGET[[http]]][ from=IP][ ref=URL][ route=ID] (code=N SIZE | accept | error)[ retry][ ua=TEXT]`.
+    `METHOD URI[ -> TARGET[[http]]][ from=IP][ ref=URL][ route=ID] (code=N SIZE | accept | error)[ shared=0xN][ retry]
+    [ ua=TEXT]`.
     Spaces within a part are escaped too, so that parts cannot be forged; the User-Agent, being last, keeps them.
     """
     line = f"{_escape_word(record.method)} {_escape_word(record.uri)}"
@@ -134,6 +142,8 @@ def format_request(record: AccessRecord, *, with_client: bool = False, with_user
         line += f" route={_escape_word(record.route_id)}"
     answered = record.outcome is Outcome.ANSWERED
     line += f" code={record.code} {record.size}" if answered else f" {record.outcome.value}"
+    if record.shared:
+        line += f" shared={record.shared}"
     if record.retry:
         line += " retry"
     if with_user_agent and record.user_agent:
@@ -237,6 +247,7 @@ class JsonFormatter(logging.Formatter):
             "outcome": record.outcome.value,
             "code": record.code if answered else None,
             "size": record.size if answered else None,
+            "shared": record.shared,
             "retry": record.retry,
             "ua": record.user_agent if self._with_user_agent else "",
         }

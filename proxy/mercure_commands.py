@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from proxy.pushpin_commands import without_pushpin_options
+
 _MAKING = """\
 Keys, issuer and audience come from the settings where they are not given. Examples:
 
@@ -56,6 +58,7 @@ def _add_settings_options(parser: argparse.ArgumentParser) -> None:
     # What the commands that serve have besides.
     parser.set_defaults(listen=None, publish=None, routes=None, route=[], workers=None)
     parser.set_defaults(log_level=None, log_format=None)
+    without_pushpin_options(parser)
 
 
 def _add_dialect_options(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.protocol.http1 import header_values
+from handlers.protocol.http1 import Headers, header_values
 from handlers.protocol.subscribing import LastSeen
 from handlers.timers import Clock
 from proxy.exchange import Exchange
@@ -16,11 +16,12 @@ from proxy.protocol.headers import (
     request_headers,
     xff_rules,
 )
+from proxy.protocol.jsonp_request import JsonpRequest
 from proxy.protocol.link_uri import LinkUri
 from proxy.protocol.request_head import RequestHead
 from proxy.protocol.request_target import split_target
 from proxy.protocol.route import Route
-from proxy.request_body import NO_BODY
+from proxy.request_body import NO_BODY, RequestBody
 from proxy.router import LoadedRoute
 from proxy.settings import ProxySettings
 from proxy.upstream import BackendRequest
@@ -57,13 +58,31 @@ class Outgoing:
         return incoming
 
     def write(
-        self, exchange: Exchange, incoming: Incoming, loaded: LoadedRoute, *, signs: bool = True
+        self,
+        exchange: Exchange,
+        incoming: Incoming,
+        loaded: LoadedRoute,
+        *,
+        signs: bool = True,
+        meant: JsonpRequest | None = None,
     ) -> BackendRequest:
-        """Make the backend's request (reference 3.1). Without `signs` it is for the caller to sign."""
+        """Make the backend's request (reference 3.1), or that for `meant` in its place.
+
+        Without `signs` it is for the caller to sign.
+        """
         route, head, earlier = loaded.route, exchange.head, exchange.earlier
         host = route.as_host.encode() or incoming.authority
         signature = loaded.signer.sign(int(self._clock.wall())) if loaded.signer and signs else None
         trusted = incoming.is_trusted
+        if meant is not None:
+            options = self._options(exchange, incoming, loaded, host=host, signature=signature)
+            return BackendRequest(
+                method=meant.method,
+                path=backend_path(incoming.path, route),
+                host=host,
+                headers=request_headers(meant.headers, options=options),
+                body=RequestBody.of(meant.body) if meant.body else NO_BODY,
+            )
         # What its client has seen goes with one request that is sent again, and with none that looks the same.
         kept = earlier if not exchange.retried else Repetition()
         headers = kept.same_headers(head.headers, loaded, host, signature, is_trusted=trusted)
@@ -85,7 +104,15 @@ class Outgoing:
         )
 
     def write_link(
-        self, loaded: LoadedRoute, uri: LinkUri, *, method: bytes, last_seen: LastSeen = (), is_internal: bool
+        self,
+        loaded: LoadedRoute,
+        uri: LinkUri,
+        *,
+        method: bytes,
+        last_seen: LastSeen = (),
+        is_internal: bool,
+        headers: Headers = (),
+        body: bytes = b"",
     ) -> BackendRequest:
         """Make the request for a link, which is nobody's but ours: without a client's headers (reference 3.9).
 
@@ -109,8 +136,8 @@ class Outgoing:
             method=method,
             path=backend_path(uri.path, route) if is_rewritten else uri.path,
             host=host,
-            headers=request_headers((), options=options),
-            body=NO_BODY,
+            headers=request_headers(headers, options=options),
+            body=RequestBody.of(body) if body else NO_BODY,
             is_direct=not is_internal,
         )
 
@@ -149,6 +176,7 @@ class Outgoing:
             route_headers=route.headers,
             orig_headers=route.orig_headers,
             orig_headers_need_mark=self._marks,
+            accept_pushpin_route=self._settings.accept_pushpin_route,
             cdn_loop=self._cdn_loop,
             trusted=incoming.is_trusted,
             grip=not route.no_grip,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class LoadedRoute:
         targets = self.route.targets
         test = next((target for target in targets if target.kind is TargetKind.TEST), None)
         before = targets if test is None else targets[: targets.index(test)]
-        object.__setattr__(self, "hosts", tuple(target for target in before if target.kind is TargetKind.HOST))
+        object.__setattr__(self, "hosts", before)
         object.__setattr__(self, "test", test)
 
 
@@ -105,6 +105,16 @@ class Router:
         self._table = RouteTable(())
         self._loaded: dict[int, LoadedRoute] = {}
 
+    @property
+    def default_signer(self) -> Signer | None:
+        """What signs requests that no route is for; None where those are not to be signed."""
+        return self._default_signer
+
+    @property
+    def routes(self) -> Iterator[Route]:
+        """All routes in force, in their order."""
+        return (loaded.route for loaded in self._loaded.values())
+
     def load(self) -> LoadReport:
         """Read the routes again and put them in force, all at once; requests under way keep the route they have.
 
@@ -122,9 +132,9 @@ class Router:
         _, _, report = self._make()
         return report
 
-    def select(self, *, host: str, proto: Proto, ssl: bool, path: bytes) -> LoadedRoute | None:
+    def select(self, *, host: str, proto: Proto, ssl: bool, path: bytes, route_id: str = "") -> LoadedRoute | None:
         """Return the route for a request, or None; the arguments are those of `RouteTable.select`."""
-        route = self._table.select(host=host, proto=proto, ssl=ssl, path=path)
+        route = self._table.select(host=host, proto=proto, ssl=ssl, path=path, route_id=route_id)
         return self._loaded[route.line] if route else None
 
     def _make(self) -> tuple[RouteTable, dict[int, LoadedRoute], LoadReport]:

@@ -17,7 +17,8 @@ from handlers.errors import InvalidSetting
 from handlers.protocol.address import Address, parse_address
 from handlers.protocol.fields import encode_field
 from handlers.protocol.http1 import is_token
-from handlers.settings import Seconds
+from handlers.protocol.unix_address import UnixAddress, parse_unix_address
+from handlers.settings import Count, Seconds
 from proxy.protocol.headers import xff_rules
 
 _Value = TypeVar("_Value")
@@ -34,7 +35,30 @@ class ProxySettings:
 
     listen: tuple[str, ...] = (":7999",)
     """Addresses clients connect to: `port`, `:port`, `host:port` or `[v6]:port`. Without a host it is every interface,
-    IPv4 and IPv6. At least one. 7999 on every interface is Pushpin's."""
+    IPv4 and IPv6. At least one, unless `tls_listen` or `unix_listen` has one. 7999 on every interface is Pushpin's."""
+
+    tls_listen: tuple[str, ...] = ()
+    """Addresses clients connect to by TLS, written like `listen`. Certificates are in `tls_certs`."""
+
+    tls_certs: str = "certs"
+    """Folder of the certificates for `tls_listen`, in Pushpin's layout: `default_PORT.crt` and `.key` for a port,
+    `default.crt` and `.key` for the others, `NAME.crt` and `.key` for clients that ask for a host of that name (in
+    lower case), `_.PARENT.crt` and `.key` for those that ask for one directly below PARENT. Changed files count for
+    new connections. A relative path starts at the settings file's folder."""
+
+    tls_handshake_timeout: Seconds = 10.0
+    """Seconds a client may take for the TLS handshake; then it is cut. 0 leaves 60. 10 allows for several lost packets
+    on a bad line."""
+
+    unix_listen: tuple[str, ...] = ()
+    """Paths of Unix sockets clients connect to, each `PATH` or `PATH?mode=OCT&user=U&group=G`, which says who may.
+    Clients there have no address: X-Forwarded-For gets nothing of them. A socket that nobody listens on any more is
+    replaced. A relative path starts at the settings file's folder."""
+
+    connection_limit: Count = 0
+    """Clients that may be connected at once, held ones too. One more is cut, which is logged and counted. 0 is as many
+    as the open files allow, which bounds them in any case. Each of several workers has its share of it. Pushpin's
+    `client_maxconn`."""
 
     routes: str = "routes.conf"
     """The routes file. A relative path starts at the settings file's folder (on the command line: at the working
@@ -78,6 +102,18 @@ class ProxySettings:
     """Key of a GRIP proxy in front of this one, written like `sig_key`. A client whose Grip-Sig it verifies is trusted
     with Grip headers. Empty trusts nobody."""
 
+    auto_cross_origin: bool = False
+    """Treat every route as if it had `aco`: its answers are open to pages of every origin, and can be had by JSON-P."""
+
+    sockjs_url: str = ""
+    """URL of the SockJS client's script, for the iframe that pages of other origins load (`iframe*.html` on routes with
+    `sockjs`). It must be of the version that the pages have. Empty has no such iframe, which only browsers without
+    cross-origin requests want: Internet Explorer. Pushpin ships one of a content delivery network."""
+
+    share_all: bool = False
+    """Send one request to the backend for all clients that ask the very same at the same time: see routes.md. Off
+    because of backends that answer equal requests unequally without saying so."""
+
     cdn_loop: str = ""
     """Token appended to CDN-Loop (RFC 8586). Empty leaves that header alone."""
 
@@ -90,6 +126,11 @@ class ProxySettings:
 
     accept_x_forwarded_proto: bool = False
     """Believe a client's X-Forwarded-Proto. Only for use behind a proxy that sets it, since anybody can send it."""
+
+    accept_pushpin_route: bool = False
+    """Let a request's `Pushpin-Route` say which route it takes, by its id; the header goes no further. Only for use
+    behind a proxy that sets or removes it, since anybody can send it: routes without a host are reached in no other
+    way."""
 
     set_x_forwarded_proto: XForwardedProto = "proto-only"
     """Tell the backend about TLS clients: `proto-only` sets X-Forwarded-Proto, `true` sets X-Forwarded-Protocol too,
@@ -124,10 +165,7 @@ class ProxySettings:
 
     def __post_init__(self) -> None:
         """Refuse what the types allow but nothing can obey."""
-        if not self.listen:
-            raise InvalidSetting("listen", "expected at least one address")
-        for text in self.listen:
-            _check("listen", parse_address, text)
+        self._check_doors()
         if not self.routes:
             raise InvalidSetting("routes", "expected the path of the routes file")
         _check("x_forwarded_for", xff_rules, self.x_forwarded_for)
@@ -140,10 +178,37 @@ class ProxySettings:
         if self.sig_key and not self.sig_iss:
             raise InvalidSetting("sig_iss", "is empty although sig_key is set, so nothing would be signed")
 
+    def client_limit(self, room: int) -> int:
+        """Return how many clients one process may have whose open files leave room for `room`."""
+        share = -(-self.connection_limit // self.workers)
+        return min(room, share) if share else room
+
+    def _check_doors(self) -> None:
+        if not (self.listen or self.tls_listen or self.unix_listen):
+            raise InvalidSetting("listen", "expected at least one address, here or in tls_listen or unix_listen")
+        for text in self.listen:
+            _check("listen", parse_address, text)
+        for text in self.tls_listen:
+            _check("tls_listen", parse_address, text)
+        for text in self.unix_listen:
+            _check("unix_listen", parse_unix_address, text)
+        if not self.tls_certs:
+            raise InvalidSetting("tls_certs", "expected the path of a folder")
+
     @property
     def addresses(self) -> tuple[Address, ...]:
         """`listen`, parsed."""
         return tuple(parse_address(text) for text in self.listen)
+
+    @property
+    def tls_addresses(self) -> tuple[Address, ...]:
+        """`tls_listen`, parsed."""
+        return tuple(parse_address(text) for text in self.tls_listen)
+
+    @property
+    def unix_addresses(self) -> tuple[UnixAddress, ...]:
+        """`unix_listen`, parsed."""
+        return tuple(parse_unix_address(text) for text in self.unix_listen)
 
 
 def _check(key: str, parse: Callable[[_Value], object], value: _Value) -> None:

@@ -1,7 +1,7 @@
 """TLS towards backends: what a target's certificate is checked against, and the certificate shown to it.
 
 `proxy.router` refuses a line whose client certificate cannot be used; `proxy.upstream` makes a context for each target
-and `proxy.backend` connects with it. The clients' side has no TLS yet. Nothing here opens a connection.
+and `proxy.backend` connects with it. TLS with clients is `proxy.certificates`. Nothing here opens a connection.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def load_certificate(context: ssl.SSLContext, target: Target) -> None:
         # No encrypted key has this one.
         context.load_cert_chain(target.client_cert, target.client_key or None, password=lambda: b"")
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise CertificateError(f"client_cert {target.client_cert}: {_reason(error)}") from error
+        raise CertificateError(f"client_cert {target.client_cert}: {ssl_reason(error)}") from error
 
 
 def server_hostname(target: Target, host: bytes) -> str:
@@ -62,7 +62,8 @@ def is_hostname(name: str) -> bool:
         return False
 
 
-def _reason(error: OSError | ValueError) -> str:
+def ssl_reason(error: OSError | ValueError) -> str:
+    """Say why a certificate and its key cannot be used."""
     if isinstance(error, ssl.SSLError):
         return error.reason or "not a PEM certificate with its key"
     if isinstance(error, OSError):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,15 +16,26 @@ from handlers.counters import Counters
 from handlers.deadline import Deadline
 from handlers.protocol.http1 import Headers
 from handlers.timers import Clock
-from proxy.backend import AnswerFailed, BackendAddress, BackendAnswer, BackendConnection, BackendPool, ConnectFailed
+from proxy.backend import (
+    AddressBlocked,
+    AnswerFailed,
+    BackendAddress,
+    BackendAnswer,
+    BackendConnection,
+    BackendPool,
+    ConnectFailed,
+)
 from proxy.backend_aiohttp import AiohttpPool
 from proxy.backend_pool import OwnPool
 from proxy.errors import UnreachableError, UpstreamError
 from proxy.protocol.backend_head import encode_request_head
-from proxy.protocol.route import Target
+from proxy.protocol.route import Target, TargetKind
 from proxy.request_body import RequestBody
 from proxy.settings import ProxySettings
 from proxy.tls import CertificateError, server_hostname, tls_context
+
+if TYPE_CHECKING:
+    from proxy.zhttp.services import Services
 
 log = logging.getLogger("holdfast.upstream")
 
@@ -31,6 +44,13 @@ IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"
 
 LENGTH_SECONDS = 1.0
 """How long a short chunked body is waited for, so that it can be sent with a length; many backends need one."""
+
+ZHTTP_KINDS = frozenset((TargetKind.ZHTTP, TargetKind.ZHTTPREQ))
+ZHTTP_UNREACHABLE = "Error: zhttp service for route is unreachable."
+"""Pushpin's text (reference 3.16)."""
+
+BLOCKED = "Error: Origin host/IP blocked."
+"""As above."""
 
 ADDRESS_LIMIT = 1000
 """Addresses kept; with TLS there is one per host that clients name, and they may name any."""
@@ -65,8 +85,20 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 class Upstream:
     """The way to all backends. `send` may run any number of times at once."""
 
-    def __init__(self, *, settings: ProxySettings, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self,
+        *,
+        settings: ProxySettings,
+        clock: Clock,
+        counters: Counters,
+        name: str = "holdfast",
+        worker: int | None = None,
+    ) -> None:
+        """`name` is what ZHTTP workers know this process by; `worker` its number, from 0, None where there is one."""
         self._settings = settings
+        self._name = name.encode()
+        self._worker = worker
+        self._zhttp: Services | None = None
         self._clock = clock
         self._counters = counters
         self._pool: BackendPool = AiohttpPool(clock) if settings.backend_client == "aiohttp" else OwnPool(clock)
@@ -77,9 +109,18 @@ class Upstream:
     async def close(self) -> None:
         """Close all pooled connections."""
         await self._pool.close()
+        if self._zhttp is not None:
+            self._zhttp.close()
+
+    def routes_loaded(self, targets: Iterable[Target]) -> None:
+        """Drop what is kept per target, and bind where ZHTTP workers connect; called when routes were loaded anew."""
+        self.forget_addresses()
+        bound = [target for target in targets if target.kind in ZHTTP_KINDS]
+        if bound or self._zhttp is not None:
+            self._services().bind(bound)
 
     def forget_addresses(self) -> None:
-        """Drop what is kept per target; called when the routes were loaded anew."""
+        """Drop what is kept per target."""
         self._addresses.clear()
         self._plain.clear()
         self._contexts.clear()
@@ -92,8 +133,17 @@ class Upstream:
         """
         if request.body.length is None:
             await self._learn_length(request.body)
+        began = self._clock.now()
         last: ConnectFailed | TimeoutError | None = None
         for target in targets:
+            if target.spec:  # which only workers' targets have; to look at the kind takes longer
+                try:
+                    answer = await self._ask_worker(target, request)
+                except ConnectFailed as error:
+                    last = error
+                    continue
+                self._counters.backend.observe(self._clock.now() - began)
+                return Reached(target=target, answer=answer)
             try:
                 address = self._address(target, request.host, is_kept=not request.is_direct)
                 pooled = self._pool.take(address, rested=not may_repeat(request))
@@ -107,6 +157,7 @@ class Upstream:
                 if not (error.is_stale and may_repeat(request)):
                     raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
                 answer = await self._ask_again(target, request)
+            self._counters.backend.observe(self._clock.now() - began)
             return Reached(target=target, answer=answer)
         raise unreachable(targets, status=504 if isinstance(last, TimeoutError) else 502) from last
 
@@ -121,9 +172,33 @@ class Upstream:
         except TimeoutError:
             log.debug("a chunked body comes slowly; sent on as it comes")
 
+    async def _ask_worker(self, target: Target, request: BackendRequest) -> BackendAnswer:
+        limit = self.answer_limit(target)
+        try:
+            return await self._services().ask(
+                target, request, wait=target.connect_timeout, limit=limit, silence=target.timeout
+            )
+        except ConnectFailed as error:
+            if request.body.is_replayable:
+                raise
+            raise UpstreamError(status=502, detail=str(error)) from error  # no other target can be sent the body
+
+    def _services(self) -> Services:
+        if self._zhttp is None:
+            from proxy.zhttp.services import Services  # noqa: PLC0415  # with ZeroMQ, which others do not need
+
+            self._zhttp = Services(sender=self._name, number=self._worker, clock=self._clock, counters=self._counters)
+        return self._zhttp
+
     async def _connect(self, target: Target, address: BackendAddress) -> BackendConnection:
-        async with Deadline(self._clock, self._connect_limit(target)):
-            return await self._pool.connect(address)
+        try:
+            async with Deadline(self._clock, self._connect_limit(target)):
+                return await self._pool.connect(address)
+        except AddressBlocked as error:
+            # No other target is tried (reference 1.7): this one is there, but not for us.
+            self._counters.backend_blocked += 1
+            log.warning("%s is untrusted, and has no address to be connected to: %s", target.name, error)
+            raise UpstreamError(status=502, detail=BLOCKED, is_public=True) from error
 
     def _connect_limit(self, target: Target) -> float:
         return target.connect_timeout or self._settings.connect_timeout
@@ -180,7 +255,13 @@ class Upstream:
             if len(self._addresses) >= ADDRESS_LIMIT:
                 self._addresses.clear()
             tls = self._context(target) if target.ssl else None
-            address = BackendAddress(host=target.host, port=target.port, tls=tls, server_hostname=verified or None)
+            address = BackendAddress(
+                host=target.host,
+                port=target.port,
+                tls=tls,
+                server_hostname=verified or None,
+                only_public=target.untrusted,
+            )
             self._addresses[target, verified] = address
         if is_kept and not target.ssl and len(self._plain) < ADDRESS_LIMIT:
             self._plain[id(target)] = (target, address)  # kept, so that no other gets its identity
@@ -206,5 +287,7 @@ def may_repeat(request: BackendRequest) -> bool:
 
 def unreachable(targets: tuple[Target, ...], *, status: int) -> UnreachableError:
     """Make the error for a route none of whose targets could be connected to."""
+    if len(targets) == 1 and targets[0].kind in ZHTTP_KINDS:
+        return UnreachableError(status=status, detail=ZHTTP_UNREACHABLE)
     names = ", ".join(target.name for target in targets)
     return UnreachableError(status=status, detail=f"Unable to connect to any targets. Tried: {names}")

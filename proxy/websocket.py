@@ -60,6 +60,7 @@ class Acceptance:
     headers: Headers
     link: Link
     message_limit: int | None = None
+    connection_id: bytes = b""
     subscriptions: tuple[Channel, ...] = ()
 
 
@@ -136,7 +137,8 @@ class WebSockets:
             flow.exchange.answer(replace(opened, headers=rejection_headers(headers)))
             return
         limit = self._websockets.settings.message_limit
-        self._hold(flow, key, Acceptance(headers=opened.headers, link=link, message_limit=limit))
+        acceptance = Acceptance(headers=opened.headers, link=link, message_limit=limit, connection_id=connection_id)
+        self._hold(flow, key, acceptance)
 
     async def _open_through(self, flow: Flow, key: bytes, target: Target) -> None:
         own_key = generate_key().encode()
@@ -203,7 +205,7 @@ class WebSockets:
     def _make_session(self, flow: Flow, acceptance: Acceptance, deflate: Deflate | None) -> WebSocketSession:
         taken_up = header_values(acceptance.headers, b"sec-websocket-extensions")
         prefix = parse_extension(taken_up) if flow.speaks_grip else None
-        return WebSocketSession(
+        session = WebSocketSession(
             site=self._site,
             websockets=self._websockets,
             transport=flow.exchange.transport,
@@ -215,6 +217,8 @@ class WebSockets:
             deflate=deflate,
             grip=None if prefix is None else GripReader(prefix, control_limit=CONTROL_LIMIT),
         )
+        session.route, session.connection_id = flow.route.id, acceptance.connection_id
+        return session
 
     def _encode_acceptance(self, flow: Flow, key: bytes, acceptance: Acceptance, deflate: Deflate | None) -> bytes:
         extensions = [] if deflate is None else [deflate.response]

@@ -1,7 +1,7 @@
 """Who may publish: a bearer token, a signed one (JWT, HS256), or whoever reaches the port when neither is set.
 
-Called by `publish_api.http` before a publish request's body is read. It knows nothing of channels: whoever may
-publish may publish to all of them, as with Pushpin.
+Called by `publish_api.connection` before a request's body is read. It knows nothing of channels: whoever may publish
+may publish to all of them, as with Pushpin. A JWT may say that it is for less than everything (`protocol.scope`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,28 @@ import hmac
 import math
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import jwt
 
 from handlers.errors import InvalidSetting
 from handlers.protocol.secret import JWT_KEY_MINIMUM, SecretFile, parse_secret
 from publish_api.errors import AuthError
+from publish_api.protocol.scope import EVERYTHING, Scope, parse_scopes
 from publish_api.settings import PublishSettings
 
 INVALID = b'Bearer error="invalid_token"'
+INSUFFICIENT = b'Bearer error="insufficient_scope"'
 
 REMEMBERED: Final = 64
 """Good headers that are remembered: a signature costs more than all else about a small publication."""
+
+
+class Grant(NamedTuple):
+    """What a header is good for, and until when, in seconds since 1970."""
+
+    until: float
+    scopes: frozenset[Scope] = EVERYTHING
 
 
 class Authorization:
@@ -31,35 +40,37 @@ class Authorization:
     def __init__(self, settings: PublishSettings) -> None:
         self._token = read_secret("token", settings.token)
         self._jwt_key = read_secret("jwt_key", settings.jwt_key, minimum=JWT_KEY_MINIMUM)
-        self.known: dict[str, float] = {}
-        """Good headers, with the seconds since 1970 until which each is good."""
+        self.known: dict[str, Grant] = {}
+        """Good headers, with what each is good for."""
 
-    def check(self, header: str | None) -> None:
-        """Return if a publisher that sent `header` may publish; raise AuthError otherwise (RFC 6750 section 2.1)."""
+    def check(self, header: str | None, scope: Scope = Scope.PUBLISH) -> None:
+        """Return if somebody that sent `header` may do this; raise AuthError otherwise (RFC 6750 section 2.1)."""
         if not self._token and not self._jwt_key:
             return
         shown = header or ""
         # The system's time, because that is what the signature's library goes by.
-        if self.known.get(shown, 0) > time.time():
-            return
-        good_until = self._check(shown)
-        if len(self.known) >= REMEMBERED:
-            self.known.clear()
-        self.known[shown] = good_until
+        grant = self.known.get(shown)
+        if grant is None or grant.until <= time.time():
+            grant = self._check(shown)
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            self.known[shown] = grant
+        if scope not in grant.scopes:
+            raise AuthError(f"The token is not for this: {scope.value}.", challenge=INSUFFICIENT, status=403)
 
-    def _check(self, header: str) -> float:
-        """Return until when the header is good, in seconds since 1970. Raises AuthError."""
+    def _check(self, header: str) -> Grant:
+        """Return what the header is good for. Raises AuthError."""
         scheme, _, credentials = header.partition(" ")
         if scheme.lower() != "bearer":
             raise AuthError("Authorization required.", challenge=b"Bearer")
         shown = credentials.strip().encode("utf-8", "surrogateescape")
         if self._token and hmac.compare_digest(shown, self._token):
-            return math.inf
+            return Grant(math.inf)
         if not self._jwt_key:
             raise AuthError("Invalid token.", challenge=INVALID)
         return self._check_jwt(shown)
 
-    def _check_jwt(self, shown: bytes) -> float:
+    def _check_jwt(self, shown: bytes) -> Grant:
         try:
             # Whom a token is meant for is not looked at: libraries put nothing there, or what their operator chose.
             claims = jwt.decode(
@@ -71,7 +82,10 @@ class Authorization:
             raise AuthError("Token has no expiry.", challenge=INVALID) from error
         except jwt.InvalidTokenError as error:
             raise AuthError("Invalid token.", challenge=INVALID) from error
-        return int(claims["exp"])
+        try:
+            return Grant(int(claims["exp"]), parse_scopes(claims))
+        except ValueError as error:
+            raise AuthError("Invalid token.", challenge=INVALID) from error
 
 
 def read_secret(name: str, text: str, *, minimum: int = 1) -> bytes:

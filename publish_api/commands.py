@@ -10,22 +10,11 @@ import asyncio
 import sys
 from collections.abc import Mapping
 
-import aiohttp
-
 from handlers.errors import ItemError
 from handlers.protocol.item_json import encode_publish, parse_publish
+from publish_api.command_client import add_port_options, call, find_port
 from publish_api.command_item import make_item
-from publish_api.credentials import make_authorization
 from publish_api.errors import CommandError
-from publish_api.protocol.grip_url import parse_grip_url
-
-DEFAULT_SPEC = "http://localhost:5561"
-
-TIMEOUT = 30.0
-"""Seconds the whole request may take."""
-
-ANSWER_LIMIT = 65_536
-"""Bytes read of an answer; the port's own are a line long."""
 
 
 def add_publish_command(
@@ -41,21 +30,17 @@ def add_publish_command(
     parser.add_argument("content", metavar="CONTENT", nargs="?", help="what to send; @FILE sends a file, @- stdin")
     add_item_options(parser)
     add_action_options(parser)
-    parser.add_argument("--spec", metavar="URL", help=f"where to publish (default: $GRIP_URL or {DEFAULT_SPEC})")
-    credentials = parser.add_mutually_exclusive_group()
-    credentials.add_argument("-u", "--user", metavar="USER:PASS", help="authenticate with HTTP Basic")
-    credentials.add_argument("-B", "--bearer", metavar="TOKEN", help="authenticate with a bearer token")
+    add_port_options(parser)
 
 
 def run_publish(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Publish what `args` say; return the exit status. `GRIP_URL` is read from `environ`."""
     try:
-        target = parse_grip_url(args.spec or environ.get("GRIP_URL") or DEFAULT_SPEC)
-        authorization = make_authorization(target, user=args.user, bearer=args.bearer)
+        port = find_port(args, environ)
         body = encode_publish([make_item(args)])
         # What the port would refuse is told without asking it.
         parse_publish(body)
-        asyncio.run(post(target.publish_url, body, authorization))
+        asyncio.run(call(port, "POST", "publish/", body=body))
     except (CommandError, ItemError) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
@@ -87,24 +72,3 @@ def add_action_options(parser: argparse.ArgumentParser) -> None:
     actions.add_argument("--refresh", action="store_true", help="refresh WebSocket sessions")
     parser.add_argument("--close-code", metavar="N", help="code of the WebSocket close (with --close)")
     parser.add_argument("--close-reason", metavar="TEXT", help="reason of the WebSocket close (with --close)")
-
-
-async def post(url: str, body: bytes, authorization: str | None) -> None:
-    """POST `body`; raises CommandError unless it is accepted. Redirects are not followed: they lose the body."""
-    headers = {"Content-Type": "application/json"}
-    if authorization is not None:
-        headers["Authorization"] = authorization
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
-        ):
-            status = response.status
-            text = (await response.content.read(ANSWER_LIMIT)).decode("utf-8", "replace").strip()
-    except TimeoutError as error:
-        raise CommandError(f"no answer within {TIMEOUT:g} seconds") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise CommandError(str(error) or type(error).__name__) from error
-    if not 200 <= status < 300:
-        raise CommandError(text or f"the server answered {status}")

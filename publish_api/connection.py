@@ -18,7 +18,7 @@ from publish_api.body import INCOMPLETE, NOT_IN_TIME, Body
 from publish_api.due import Due
 from publish_api.errors import AuthError, RequestRefused
 from publish_api.exchange import Exchange
-from publish_api.plan import EXCEEDED, UNKNOWN, Kind, Plan, refuse
+from publish_api.plan import EXCEEDED, LONG, UNKNOWN, WITHOUT_BODY, Kind, Plan, refuse
 from publish_api.protocol.answer import CONTINUE
 from publish_api.protocol.request_head import HEAD_END, BadHead, PartialHead, check_behind
 from publish_api.request import Request
@@ -115,7 +115,8 @@ class PublishConnection(asyncio.Protocol):
                 self._transport.close()
             self._lose_body(INCOMPLETE)
         self._has_ended = bool(self._exchanges) and not self._transport.is_closing()
-        return self._has_ended
+        # By TLS there is no closing of one half: what is asked for is done, and nobody is there for the answer.
+        return self._has_ended and self._transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything but the requests that are being answered: what they publish stays published."""
@@ -212,10 +213,10 @@ class PublishConnection(asyncio.Protocol):
         self._taken += plan.length + TAKEN_EACH
         if plan.is_protected:
             try:
-                self._site.authorization.check(plan.authorization)
+                self._site.authorization.check(plan.authorization, plan.scope)
             except AuthError as error:
-                exchange.refuse(RequestRefused(401, error.text, ((b"WWW-Authenticate", error.challenge),)))
-        if exchange.answer is not None or plan.kind in (Kind.FIXED, Kind.METRICS, Kind.RECOVER):
+                exchange.refuse(RequestRefused(error.status, error.text, ((b"WWW-Authenticate", error.challenge),)))
+        if exchange.answer is not None or plan.kind in WITHOUT_BODY:
             self._answer_at_once(exchange, missing)
         elif plan.kind is Kind.HUB:
             self._ask_the_hub(exchange, data[start:stop], missing)
@@ -234,9 +235,9 @@ class PublishConnection(asyncio.Protocol):
         plan = exchange.plan
         if plan.kind is Kind.METRICS:
             self._site.show_metrics(exchange)
-            self._is_held = True  # a long answer: the next only when it is known whether this one is read
         elif exchange.answer is None:
             self._site.obey(exchange)
+        self._is_held = plan.kind in LONG  # the next only when it is known whether this one is read
         if missing > 0:
             exchange.keeps_open = False
             self._unread = missing

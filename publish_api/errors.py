@@ -25,10 +25,11 @@ class RequestRefused(Exception):
 
 
 class AuthError(Exception):
-    """A publisher has shown no credentials, or wrong ones (RFC 6750 section 3). Answered with 401."""
+    """A publisher has shown no credentials, or wrong ones, or ones for something else (RFC 6750 section 3)."""
 
-    def __init__(self, text: str, *, challenge: bytes) -> None:
+    def __init__(self, text: str, *, challenge: bytes, status: int = 401) -> None:
         super().__init__(text)
+        self.status = status
         self.text = text
         self.challenge = challenge
 

@@ -14,7 +14,7 @@ from handlers.counters import Counters
 from handlers.errors import Busy
 from handlers.protocol.items import Item
 from publish_api.errors import RequestRefused
-from publish_api.plan import Plan, encode_for, refuse
+from publish_api.plan import Kind, Plan, encode_for, refuse
 from publish_api.protocol.answer import CONTINUE, PublishAnswer
 
 log = logging.getLogger("holdfast.publish")
@@ -63,16 +63,19 @@ class Exchange:
 
     def refuse(self, error: RequestRefused) -> None:
         """Answer that the request is not served."""
-        self.answer = refuse(error)
+        self._refuse(error)
 
     def fail(self, error: BaseException) -> None:
         """Answer that serving the request failed: for now (`Busy`), or by a fault of ours."""
         if isinstance(error, Busy):
             refusal = RequestRefused(503, "Service Unavailable", ((b"Retry-After", b"%d" % error.retry_after),))
-            self.answer = refuse(refusal, note=f" error={str(error)!r}")
+            self._refuse(refusal, note=f" error={str(error)!r}")
             return
         log.debug("a publisher's request failed", exc_info=error)
-        self.answer = refuse(RequestRefused(500, "Internal server error."), note=f" error={error!r}")
+        self._refuse(RequestRefused(500, "Internal server error."), note=f" error={error!r}")
+
+    def _refuse(self, error: RequestRefused, note: str = "") -> None:
+        self.answer = refuse(error, note=note, as_json=self.plan.kind is Kind.CONTROL)
 
     def note(self, counters: Counters) -> None:
         """Write the one line a request gets, in Pushpin's shape (reference 8.3), and count it if it was refused."""

@@ -8,17 +8,20 @@ made of one is remembered, by its bytes: then nothing is parsed or routed twice.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from handlers.protocol.mercure.presenting import without_tokens
 from publish_api.errors import RequestRefused
 from publish_api.protocol.accept import AnswerType, choose_type
 from publish_api.protocol.answer import PublishAnswer, encode_answer
+from publish_api.protocol.control_target import DESCRIPTION, is_control
 from publish_api.protocol.request_head import BadHead, RequestHead, parse_head
+from publish_api.protocol.scope import Scope
 from publish_api.settings import PublishSettings
 
 BODILESS: Final = frozenset(("GET", "HEAD", "DELETE", "OPTIONS"))
@@ -40,6 +43,7 @@ UPDATED: Final = {
 }
 # The name tools look for when they want to know whether a publish port is there.
 NAME: Final = PublishAnswer(status=200, body=b"Pushpin API\n")
+HEALTHY: Final = PublishAnswer(status=200, body=b"ok\n")
 METRICS_TYPE: Final = CONTENT_TYPE_LATEST.encode()
 LENGTH_REQUIRED: Final = RequestRefused(411, "Request requires Content-Length.")
 BODY_TOO_LARGE: Final = RequestRefused(400, "Request body too large.")
@@ -53,7 +57,23 @@ class Kind(enum.Enum):
     PUBLISH = enum.auto()
     METRICS = enum.auto()
     RECOVER = enum.auto()
+    READY = enum.auto()
+    CONTROL = enum.auto()
     HUB = enum.auto()
+
+
+WITHOUT_BODY: Final = frozenset((Kind.FIXED, Kind.METRICS, Kind.RECOVER, Kind.READY, Kind.CONTROL))
+"""Those who do not want to see a body."""
+
+LONG: Final = frozenset((Kind.METRICS, Kind.CONTROL))
+"""Those whose answers may be long: each has to be read before the next is made."""
+
+
+HEALTH: Final[Mapping[str, tuple[Kind, PublishAnswer | None]]] = {
+    "/healthz": (Kind.FIXED, HEALTHY),
+    "/readyz": (Kind.READY, None),
+}
+"""Whether the process lives, and whether it serves; asked by load balancers and the like, which have no token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +87,10 @@ class Plan:
     """The answer, of a publication that of success; None where it is made anew each time."""
 
     is_protected: bool
-    """Whoever asks must show that he may publish, before he is told anything else."""
+    """Whoever asks must show that he may, before he is told anything else."""
+
+    scope: Scope
+    """What it is that he must be allowed."""
 
     authorization: str | None
     """What he shows: the first Authorization header."""
@@ -94,8 +117,16 @@ class Plan:
 class Planner:
     """Makes plans. `is_hub` says whether a path, without its query, is the hub's."""
 
-    def __init__(self, settings: PublishSettings, *, has_metrics: bool, is_hub: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        settings: PublishSettings,
+        *,
+        has_metrics: bool,
+        is_hub: Callable[[str], bool],
+        has_control: bool = False,
+    ) -> None:
         self._settings = settings
+        self._has_control = has_control
         self._has_metrics = has_metrics
         self._is_hub = is_hub
         self._known: dict[bytes, Plan] = {}
@@ -115,7 +146,7 @@ class Planner:
         return plan
 
     def _make(self, head: RequestHead) -> Plan:
-        is_command = head.target.removesuffix("/") in ("/publish", "/recover")
+        is_command = self._is_command(head)
         try:
             kind, answer = self._route(head)
             is_protected = is_command
@@ -131,13 +162,17 @@ class Planner:
             may_keep=bool(head.asks_keep_alive and not head.has_coding and self._settings.keep_alive_timeout),
         )
 
+    def _is_command(self, head: RequestHead) -> bool:
+        return head.target.removesuffix("/") in ("/publish", "/recover") or self._is_control(head)
+
+    def _is_control(self, head: RequestHead) -> bool:
+        return self._has_control and is_control(head.target.partition("?")[0])
+
     def _route(self, head: RequestHead) -> tuple[Kind, PublishAnswer | None]:
         """Return who answers, and the answer if it is known. Raises RequestRefused."""
         # With the query string, and one slash at the end ignored, as the reference compares it.
         path = head.target.removesuffix("/")
-        is_unframed = head.content_length is None and path != "/recover" and head.method not in BODILESS
-        if is_unframed or head.has_coding:
-            raise LENGTH_REQUIRED
+        check_framed(head, path)
         if self._is_hub(path.partition("?")[0]):  # with its own limit of bodies
             return Kind.HUB, None
         if (head.content_length or 0) > self._settings.max_body:
@@ -145,6 +180,11 @@ class Planner:
         if path == "/metrics" and self._has_metrics:
             check_method(head.method, "GET", "HEAD")
             return Kind.METRICS, None
+        if path in HEALTH:
+            check_method(head.method, "GET", "HEAD")
+            return HEALTH[path]
+        if self._is_control(head) or (self._has_control and path == DESCRIPTION):
+            return Kind.CONTROL, None
         answer_type = choose_type([value.decode("utf-8", "surrogateescape") for value in head.values(b"accept")])
         if answer_type is None:
             raise RequestRefused(406, "Not Acceptable. Supported formats are text/plain and application/json.")
@@ -175,6 +215,7 @@ def make_plan(
         head=head,
         answer=answer,
         is_protected=is_protected,
+        scope=scope_of(kind, head.method),
         authorization=None if shown is None else shown.decode("utf-8", "surrogateescape"),
         length=head.content_length or 0,
         may_keep=may_keep,
@@ -185,9 +226,23 @@ def make_plan(
     )
 
 
+def scope_of(kind: Kind, method: str) -> Scope:
+    """Return what somebody must be allowed who asks for this."""
+    if kind is not Kind.CONTROL:
+        return Scope.PUBLISH
+    return Scope.CLOSE if method == "DELETE" else Scope.READ
+
+
 def encode_for(head: RequestHead, answer: PublishAnswer, *, keeps_open: bool) -> bytes:
     """Return the bytes of an answer to a request with this head."""
     return encode_answer(answer, version=head.version, is_head=head.method == "HEAD", keeps_open=keeps_open)
+
+
+def check_framed(head: RequestHead, path: str) -> None:
+    """Raise RequestRefused unless it is known where the request ends."""
+    is_unframed = head.content_length is None and path != "/recover" and head.method not in BODILESS
+    if is_unframed or head.has_coding:
+        raise LENGTH_REQUIRED
 
 
 def check_method(method: str, *allowed: str) -> None:
@@ -197,12 +252,14 @@ def check_method(method: str, *allowed: str) -> None:
         raise RequestRefused(405, f"Method not allowed: {method}.", ((b"Allow", allow),))
 
 
-def refuse(error: RequestRefused, *, note: str = "") -> PublishAnswer:
+def refuse(error: RequestRefused, *, note: str = "", as_json: bool = False) -> PublishAnswer:
     """Return the answer to a request that is not served. `note` says more than its text, for the log."""
+    kind = AnswerType.JSON if as_json else AnswerType.TEXT
     return PublishAnswer(
         status=error.status,
-        body=f"{error.text}\n".encode(),
+        body=(msgspec.json.encode({"message": error.text}) if as_json else error.text.encode()) + b"\n",
         headers=error.headers,
+        content_type=kind.value,
         note=note or f" error={error.text!r}",
     )
 

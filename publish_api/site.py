@@ -12,9 +12,10 @@ from handlers.errors import ItemError
 from handlers.protocol.item_json import parse_publish
 from handlers.timers import Clock
 from publish_api.authorization import Authorization
+from publish_api.control import Control
 from publish_api.errors import RequestRefused
 from publish_api.exchange import Exchange
-from publish_api.plan import METRICS_TYPE, Kind, Planner
+from publish_api.plan import HEALTHY, METRICS_TYPE, Kind, Planner
 from publish_api.protocol.answer import PublishAnswer
 from publish_api.request import Request
 from publish_api.settings import PublishSettings
@@ -62,6 +63,10 @@ class PublishSite:
     hub: HubPort | None
     recover: Callable[[], None] | None = None
     """Has all held connections ask their backends again (POST /recover); None where nobody is held."""
+    find_fault: Callable[[], str] | None = None
+    """Says why clients are not served now, empty when they are (GET /readyz)."""
+    control: Control | None = None
+    """Answers who is there; None where nobody knows."""
 
     connections: set[Closing] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -100,7 +105,12 @@ class PublishSite:
         try:
             if exchange.plan.kind is Kind.RECOVER and self.recover is not None:
                 self.recover()
-            exchange.answer = exchange.plan.answer
+            if exchange.plan.kind is Kind.CONTROL and self.control is not None:
+                self.control.begin(exchange)
+            elif exchange.plan.kind is Kind.READY:
+                exchange.answer = tell_ready(self.find_fault() if self.find_fault is not None else "")
+            else:
+                exchange.answer = exchange.plan.answer
         except Exception as error:  # noqa: BLE001  # whoever asks is told, and the log
             exchange.fail(error)
 
@@ -136,3 +146,8 @@ class PublishSite:
         for task in tuple(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def tell_ready(fault: str) -> PublishAnswer:
+    """Return the answer to GET /readyz."""
+    return PublishAnswer(status=503, body=f"{fault}\n".encode()) if fault else HEALTHY

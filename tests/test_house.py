@@ -25,7 +25,6 @@ UNMIRRORED = {
     "handlers/errors.py": "as above",
     "publish_api/errors.py": "as above",
     "handlers/door.py": "a typing.Protocol",
-    "handlers/observer.py": "a typing.Protocol",
     "handlers/protocol/names.py": "types without run-time behaviour",
     "handlers/protocol/instruct.py": "plain values, tested through grip",
     "handlers/protocol/items.py": "plain values, tested through item_json",

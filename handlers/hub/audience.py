@@ -135,11 +135,14 @@ class Audience:
 
         Several are alike (`handlers.protocol.mercure.update_run`): each receiver gets all of them, in one write.
         """
-        first = updates[0]
+        began, first = self._clock.now(), updates[0]
         if first.presence is None:
             rows = (row for topic in first.topics for row in self._rows(topic))
-            return self._send(self._readers(gather(rows), first), Frames(*updates))
-        return self._deliver_presence(first)
+            receivers = self._send(self._readers(gather(rows), first), Frames(*updates))
+        else:
+            receivers = self._deliver_presence(first)
+        self._counters.fanout.observe(self._clock.now() - began)
+        return receivers
 
     def _deliver_presence(self, update: Update) -> int:
         """Tell of a subscription, to each watcher in its dialect; who speaks both is told in the current one."""

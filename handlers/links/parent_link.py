@@ -21,6 +21,7 @@ from handlers.links.share import Share
 from handlers.protocol.items import Item
 from handlers.protocol.link import (
     Ack,
+    Ask,
     Committed,
     Drain,
     Farewell,
@@ -36,12 +37,14 @@ from handlers.protocol.link import (
     Roll,
     Selected,
     Stored,
+    Told,
     Up,
     Welcome,
     encode_up,
     parse_down,
 )
 from handlers.protocol.mercure.update import StoredUpdate
+from handlers.protocol.survey import Findings, Question
 from handlers.timers import Clock, TimerHandle
 
 log = logging.getLogger("holdfast.link")
@@ -64,6 +67,7 @@ class Receiver:
     welcome: Callable[[Welcome], None]
     reload: Callable[[], None]
     drain: Callable[[], None]
+    survey: Callable[[Question], Findings]
 
 
 class ParentLink:
@@ -147,7 +151,7 @@ class ParentLink:
                 pass  # to be acknowledged is all it is for
             case Farewell():
                 self.farewell.set()
-            case Welcome() | Items() | Recover() | Reload() | Drain():
+            case Welcome() | Items() | Ask() | Recover() | Reload() | Drain():
                 assert self._receiver is not None, "nobody sends before the greeting"
                 try:
                     self._deliver()
@@ -158,11 +162,13 @@ class ParentLink:
         if self._share.is_full:
             self._link.end_turn()
 
-    def _obey(self, message: Welcome | Items | Recover | Reload | Drain, receiver: Receiver) -> None:
+    def _obey(self, message: Welcome | Items | Ask | Recover | Reload | Drain, receiver: Receiver) -> None:
         match message:
             case Items():
                 self._share.take_items(message.items)
                 receiver.edge.deliver_once(message.items)
+            case Ask():
+                self.send(Told(message.number, receiver.survey(message.question)))
             case Recover():
                 receiver.edge.recover()
             case Welcome():

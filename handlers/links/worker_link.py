@@ -12,9 +12,11 @@ from typing import Protocol, assert_never
 
 from handlers.links.link import Link
 from handlers.links.outstanding import Outstanding
+from handlers.links.tally import Tally
 from handlers.protocol.link import (
     Ack,
     Append,
+    Ask,
     Bye,
     CallRoll,
     Counts,
@@ -30,10 +32,13 @@ from handlers.protocol.link import (
     Reloaded,
     Reply,
     Request,
+    Seen,
     Select,
+    Told,
     encode_down,
     parse_up,
 )
+from handlers.protocol.survey import Findings, Question
 from handlers.timers import Clock, TimerHandle
 
 log = logging.getLogger("holdfast.worker")
@@ -72,8 +77,9 @@ class WorkerLink:
         on_change: Callable[[WorkerLink], None],
         on_stuck: Callable[[WorkerLink], None],
         timeout: float,
+        tally: Tally | None = None,
     ) -> None:
-        """`number` is the worker's, from 1; without a hub there is no desk."""
+        """`number` is the worker's, from 1; without a hub there is no desk. `tally` takes what the worker observes."""
         self.number = number
         self.outstanding = Outstanding()
         self.is_greeted = False
@@ -91,7 +97,10 @@ class WorkerLink:
         self._desk = desk
         self._on_change = on_change
         self._on_stuck = on_stuck
+        self._tally = tally
         self._timeout = timeout
+        self._asked = 0
+        self._unanswered: dict[int, Callable[[Findings], None]] = {}
         self._watch: TimerHandle | None = None
         self._second_look = min(SECOND_LOOK, timeout / 10)
         self._looked_since: float | None = None
@@ -109,12 +118,22 @@ class WorkerLink:
         """Send what it has asked for, which has an account of its own."""
         self._send(encode_down(message), is_reply=True)
 
+    def ask(self, question: Question, answered: Callable[[Findings], None]) -> None:
+        """Have `answered` called with what the worker finds: nothing, when it ends before it has said so."""
+        self._asked += 1
+        self._unanswered[self._asked] = answered
+        self._send(encode_down(Ask(self._asked, question)), is_reply=True)
+
     def close(self) -> None:
         """Neither send nor listen any more."""
         if self._watch is not None:
             self._watch.cancel()
         self._timeout = 0.0
         self._link.close()
+        # What a worker that has ended held is not held any more.
+        unanswered, self._unanswered = self._unanswered, {}
+        for answered in unanswered.values():
+            answered(Findings())
 
     def _send(self, data: bytes, *, is_reply: bool) -> None:
         self.outstanding.sent(len(data), self._clock.now(), is_reply=is_reply)
@@ -160,6 +179,11 @@ class WorkerLink:
                 self._desk.serve(self, message)
             case Counts():
                 self.counts = message.values
+            case Told():
+                self._unanswered.pop(message.number)(message.findings)
+            case Seen():
+                if self._tally is not None:
+                    self._tally.take(self, message.events)
             case Bye():
                 self.send(Farewell())
             case Hello() | Ready() | Failed() | Reloaded():

@@ -1,40 +1,36 @@
 """What a subscription's filters make of an item at delivery: they drop it, or change its content (reference 6.6).
 
 Called by the edge for each session on a selective row. Which filters a subscription has, and whether they fit an
-item's `content-filters`, is `subscribing`'s. `build-id` leaves content alone: it needs the channels' ids.
+item's `content-filters`, is `subscribing`'s.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
+from handlers.protocol.build_id import BUILD_ID, IdOn, build_ids
 from handlers.protocol.fields import decode_field, printable
+from handlers.protocol.percent_template import FilterError, render
 
 DELIVERY_FILTERS = frozenset(("skip-self", "skip-users", "require-sub"))
 """Filters that drop items."""
 
-OBEYED = DELIVERY_FILTERS | {"var-subst"}
+HTTP_CHECK = "http-check"
+HTTP_MODIFY = "http-modify"
+HTTP_FILTERS = frozenset((HTTP_CHECK, HTTP_MODIFY))
+"""Filters that a backend is asked about (`http_filter`)."""
+
+IN_TURN = "; in turn"
+"""Stands among the filters of all places of a session that has one to ask, on whatever channel: its items wait for each
+other. No filter that a backend can name."""
+
+OBEYED = DELIVERY_FILTERS | HTTP_FILTERS | {BUILD_ID, "var-subst"}
 """Filters that have an effect. Any other name has none."""
-
-RESULT_LIMIT = 1_000_000
-"""Bytes that content may grow to: a few bytes of a template can stand for any number of meta's."""
-
-_DIRECTIVE = re.compile(rb"%(?:(?P<percent>%)|\((?P<name>(?:[^)\\]++|\\.)*+)\)s)?", re.DOTALL)
-_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
-
-
-class FilterError(Exception):
-    """An item's content and a session's meta do not go together; the session does not get the item."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def needs_look(filters: tuple[str, ...]) -> bool:
     """Say whether any of the filters has an effect, so that items must be looked at for this subscription."""
-    return not OBEYED.isdisjoint(filters)
+    return not OBEYED.isdisjoint(filters) or IN_TURN in filters
 
 
 def passes(
@@ -63,44 +59,36 @@ def passes(
     return True
 
 
-def apply_content(filters: tuple[str, ...], content: bytes, *, meta: Mapping[str, str]) -> bytes:
+def apply_content(filters: tuple[str, ...], content: bytes, *, meta: Mapping[str, str], id_on: IdOn) -> bytes:
     """Return what the filters, in their order, make of an item's content for the session with this meta.
 
-    Raises FilterError. Content that is UTF-8 stays so; how long it has become is the caller's to check.
+    `id_on` gives the ids that the session has had last. Raises FilterError. Content that is UTF-8 stays so, if the ids
+    are; how long it has become is the caller's to check.
     """
     for name in filters:
         if name == "var-subst":
             content = substitute(content, meta)
+        elif name == BUILD_ID:
+            content = build_ids(content, meta=meta, id_on=id_on)
     return content
 
 
 def substitute(template: bytes, values: Mapping[str, str]) -> bytes:
     r"""Replace `%(name)s` by values and `%%` by a percent sign; in a name, a backslash escapes. Raises FilterError."""
-    parts: list[bytes] = []
-    size = end = 0
-    for directive in _DIRECTIVE.finditer(template):
-        part = template[end : directive.start()] + _resolve(directive, values)
-        end = directive.end()
-        parts.append(part)
-        size += len(part)
-        if size > max(len(template), RESULT_LIMIT):
-            raise FilterError(f"var-subst: more than {RESULT_LIMIT} bytes of content")
-    return b"".join((*parts, template[end:]))
 
+    def resolve(kind: bytes, argument: bytes | None) -> bytes | None:
+        if kind != b"s" or argument is None:
+            return None
+        name = decode_field(argument)
+        if name not in values:
+            raise FilterError(f"var-subst: no meta '{printable(name)}'")
+        try:
+            return values[name].encode()
+        except UnicodeEncodeError as error:
+            # A header's bytes may be anything, and would make of a text what no client accepts.
+            raise FilterError(f"var-subst: meta '{printable(name)}' is not UTF-8") from error
 
-def _resolve(directive: re.Match[bytes], values: Mapping[str, str]) -> bytes:
-    if directive["percent"]:
-        return b"%"
-    if directive["name"] is None:
-        raise FilterError(f"var-subst: '%' at byte {directive.start()} begins neither '%(name)s' nor '%%'")
-    name = decode_field(_ESCAPE.sub(rb"\1", directive["name"]))
-    if name not in values:
-        raise FilterError(f"var-subst: no meta '{printable(name)}'")
-    try:
-        return values[name].encode()
-    except UnicodeEncodeError as error:
-        # A header's bytes may be anything, and would make of a text what no client accepts.
-        raise FilterError(f"var-subst: meta '{printable(name)}' is not UTF-8") from error
+    return render("var-subst", "'%(name)s'", resolve, template)
 
 
 def _names(value: str) -> tuple[str, ...]:

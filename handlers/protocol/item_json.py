@@ -19,6 +19,7 @@ from handlers.protocol.format_json import (
     parse_http_stream,
     parse_ws_message,
 )
+from handlers.protocol.item_channels import spread, take_channels
 from handlers.protocol.items import Item
 from handlers.protocol.json_object import JsonObject
 from handlers.protocol.names import Channel, ItemId
@@ -33,7 +34,7 @@ SIZE_LIMIT = 2**31 - 1
 
 
 def parse_publish(body: bytes) -> tuple[Item, ...]:
-    """Read a publish request's body: `{"items": [...]}`, or one bare item, known by its `channel`.
+    """Read a publish request's body: `{"items": [...]}`, or one bare item, known by its `channel` or `channels`.
 
     Raises ItemError with the text the publisher is to read.
     """
@@ -79,6 +80,12 @@ def parse_item(value: object) -> Item:
     )
 
 
+def parse_item_channels(value: object) -> tuple[Item, ...]:
+    """Read one item as `parse_item` does, which may be for many channels: one for each of them."""
+    found = take_channels(value)
+    return (parse_item(value),) if found is None else spread(parse_item(found[0]), found[1])
+
+
 def encode_publish(items: Iterable[Item]) -> bytes:
     """Encode a publish request's body. `parse_publish` gives back equal items."""
     return msgspec.json.encode({"items": [encode_item(item) for item in items]})
@@ -118,10 +125,10 @@ def decode(body: bytes) -> object:
 
 def parse_items(fields: JsonObject) -> tuple[Item, ...]:
     """Read the top level of a publish body."""
-    if "items" not in fields and "channel" in fields:
-        return (parse_item(dict(fields)),)
+    if "items" not in fields and ("channel" in fields or "channels" in fields):
+        return parse_item_channels(dict(fields))
     fields.required("items")
-    return tuple(parse_item(value) for value in fields.items("items") or ())
+    return tuple(item for value in fields.items("items") or () for item in parse_item_channels(value))
 
 
 def parse_id(fields: JsonObject, key: str) -> ItemId | None:

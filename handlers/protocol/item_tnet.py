@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from handlers.errors import ItemError
 from handlers.protocol.format_json import as_text, may_be_sent
+from handlers.protocol.item_channels import spread, take_channels
 from handlers.protocol.item_json import FORMATS, parse_item
 from handlers.protocol.items import HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
 from handlers.protocol.names import Channel, ItemId
@@ -40,6 +41,12 @@ def parse_tnet_item(value: object) -> Item:
         if error.text not in TEXTS:
             raise
         raise ItemError(TEXTS[error.text]) from error
+
+
+def parse_tnet_item_channels(value: object) -> tuple[Item, ...]:
+    """Read one item as `parse_tnet_item` does, which may be for many channels: one for each of them."""
+    found = take_channels(value)
+    return (parse_tnet_item(value),) if found is None else spread(parse_tnet_item(found[0]), found[1])
 
 
 class _Shape(msgspec.Struct, rename="kebab", forbid_unknown_fields=True, gc=False):

@@ -19,6 +19,8 @@ from handlers.protocol.items import Item
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.update import ActiveSubscription, Presence, StoredUpdate, Update
 from handlers.protocol.names import EventId, SubscriberId, Topic
+from handlers.protocol.observed import Observed
+from handlers.protocol.survey import Findings, Question
 
 
 class LinkError(ValueError):
@@ -132,6 +134,13 @@ class Roll(Message, frozen=True, array_like=True, tag="L"):
     last_id: EventId
 
 
+class Ask(Message, frozen=True, array_like=True, tag="Q"):
+    """Say what is found among the connections held (`handlers.survey`). Its number is the parent's."""
+
+    number: int
+    question: Question
+
+
 class Recover(Message, frozen=True, array_like=True, tag="V"):
     """Have held connections ask their backends again (`Edge.recover`)."""
 
@@ -153,7 +162,7 @@ class Farewell(Message, frozen=True, array_like=True, tag="F"):
 
 
 Reply = Stored | Refused | Place | Page | Selected | Roll
-Down = Welcome | Items | Committed | Reply | Recover | Reload | Drain | Ping | Farewell
+Down = Welcome | Items | Committed | Reply | Ask | Recover | Reload | Drain | Ping | Farewell
 
 
 # -- up: from a worker to the parent ----------------------------------------------------------------------------------
@@ -236,6 +245,19 @@ class Reloaded(Message, frozen=True, array_like=True, tag="d"):
     """The routes have been loaded again."""
 
 
+class Told(Message, frozen=True, array_like=True, tag="q"):
+    """Answers `Ask`."""
+
+    number: int
+    findings: Findings
+
+
+class Seen(Message, frozen=True, array_like=True, tag="e"):
+    """What has happened to channels and connections, and to items; only where an observer of the parent's asks."""
+
+    events: tuple[Observed, ...]
+
+
 class Counts(Message, frozen=True, array_like=True, tag="c"):
     """What the worker has counted since its start, by the names of `handlers.counters`."""
 
@@ -247,7 +269,7 @@ class Bye(Message, frozen=True, array_like=True, tag="b"):
 
 
 Request = Append | Find | Read | Select | Oldest | CallRoll
-Up = Hello | Ready | Failed | Ack | Request | Reloaded | Counts | Bye
+Up = Hello | Ready | Failed | Ack | Request | Reloaded | Told | Seen | Counts | Bye
 
 _encoder = msgspec.msgpack.Encoder()
 _down: msgspec.msgpack.Decoder[Down] = msgspec.msgpack.Decoder(Down)

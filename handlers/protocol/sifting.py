@@ -7,12 +7,12 @@ it knew of it, and has to be asked once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from handlers.protocol.items import Item
 from handlers.protocol.names import Channel
-from handlers.protocol.subscribing import Subscription
+from handlers.protocol.subscribing import Subscription, place_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Sifted:
     unsure: tuple[Item, ...]
 
 
-def sift(items: Iterable[Item], subscriptions: Iterable[Subscription]) -> Sifted:
+def sift(items: Iterable[Item], subscriptions: Sequence[Subscription], *, takes_wildcards: bool = False) -> Sifted:
     """Sort the kept `items` of a session that is now on `subscriptions`."""
     stands_at = {each.channel: each.prev_id for each in subscriptions}
     news: list[Item] = []
@@ -35,6 +35,9 @@ def sift(items: Iterable[Item], subscriptions: Iterable[Subscription]) -> Sifted
     contained = 0
     for item in items:
         if item.channel not in stands_at:
+            # By a place that stands for many channels items come as they are: nobody has said what was seen last.
+            if place_for(item.channel, subscriptions, takes_wildcards=takes_wildcards) is not None:
+                news.append(item)
             continue
         prev_id = stands_at[item.channel]
         if prev_id is None:

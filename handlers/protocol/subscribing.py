@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from handlers.protocol.filters import needs_look
+from handlers.protocol.filters import HTTP_FILTERS, IN_TURN, needs_look
 from handlers.protocol.instruct import ChannelHold
 from handlers.protocol.names import Channel, ItemId
+from handlers.protocol.wildcards import covers, is_wildcard
 
 LastSeen = tuple[tuple[str, ItemId], ...]
 """Channels by the backend's names for them, each with the id of the last item that a session has had there."""
@@ -73,12 +74,18 @@ class Subscribing:
 
 
 def subscribing(
-    channels: Iterable[ChannelHold], *, prefix: str, implicit: Iterable[Channel], limit: int
+    channels: Iterable[ChannelHold],
+    *,
+    prefix: str,
+    implicit: Iterable[Channel],
+    limit: int,
+    takes_wildcards: bool = False,
 ) -> Subscribing:
     """Put the route's prefix before the backend's channels and add the target's implicit ones.
 
     A channel named twice counts once, with the filters named last. Only the first `limit` of the backend's
-    channels are subscribed; implicit ones, which the operator wrote, always are.
+    channels are subscribed; implicit ones, which the operator wrote, always are. With `takes_wildcards`, an id that was
+    seen last means nothing on a channel that stands for many: ids are each channel's own.
     """
     named: dict[Channel, Subscription] = {}
     refused: dict[Channel, None] = {}
@@ -87,10 +94,11 @@ def subscribing(
         if name not in named and len(named) >= limit:
             refused[name] = None
             continue
-        named[name] = Subscription(channel=name, filters=channel.filters, prev_id=channel.prev_id)
+        prev_id = None if takes_wildcards and is_wildcard(name) else channel.prev_id
+        named[name] = Subscription(channel=name, filters=channel.filters, prev_id=prev_id)
     for name in implicit:
         named.setdefault(name, Subscription(channel=name))
-    return Subscribing(subscriptions=tuple(named.values()), refused=tuple(refused))
+    return Subscribing(subscriptions=in_turn(tuple(named.values())), refused=tuple(refused))
 
 
 def with_place(subscriptions: tuple[Subscription, ...], place: Subscription) -> tuple[Subscription, ...]:
@@ -98,6 +106,37 @@ def with_place(subscriptions: tuple[Subscription, ...], place: Subscription) -> 
     if any(each.channel == place.channel for each in subscriptions):
         return tuple([place if each.channel == place.channel else each for each in subscriptions])
     return (*subscriptions, place)
+
+
+def place_for(channel: Channel, subscriptions: Iterable[Subscription], *, takes_wildcards: bool) -> Subscription | None:
+    """Return the place by which items of a channel come: its own, or else the longest that covers it (row X01)."""
+    best: Subscription | None = None
+    for each in subscriptions:
+        if each.channel == channel:
+            return each
+        covers_it = takes_wildcards and is_wildcard(each.channel) and covers(each.channel, channel)
+        if covers_it and (best is None or len(best.channel) < len(each.channel)):
+            best = each
+    return best
+
+
+def in_turn(subscriptions: tuple[Subscription, ...]) -> tuple[Subscription, ...]:
+    """Return the places of a session with the mark that its items wait for each other, if any has a filter to ask."""
+    if all(HTTP_FILTERS.isdisjoint(each.filters) for each in subscriptions):
+        return subscriptions
+    return tuple([each if IN_TURN in each.filters else _marked(each) for each in subscriptions])
+
+
+def _marked(subscription: Subscription) -> Subscription:
+    return replace(subscription, filters=(*subscription.filters, IN_TURN))
+
+
+def id_on(subscriptions: Iterable[Subscription], channel: str) -> str | None:
+    """Return the id that was seen last on a channel, empty if that is not known; None off the channel."""
+    for each in subscriptions:
+        if each.channel == channel:
+            return each.prev_id or ""
+    return None
 
 
 def suspended(subscription: Subscription) -> Subscription:

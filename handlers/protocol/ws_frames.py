@@ -29,6 +29,7 @@ __all__ = [
     "encode_masked",
     "parse_close",
     "sendable_close",
+    "split_frames",
 ]
 
 # RFC 6455 section 5.5: all control frames have a payload of 125 bytes or less; the code takes two of a close frame's.
@@ -110,6 +111,22 @@ def encode_frame(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
 def encode_masked(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
     """Encode a frame for a server: masked with four random bytes (RFC 6455 section 5.3)."""
     return Frame(opcode, data, fin).serialize(mask=True)
+
+
+def split_frames(data: bytes) -> tuple[Frame, ...]:
+    """Return the frames that were encoded for a client and joined. Only for what we have encoded ourselves."""
+    stream = StreamReader()
+    stream.feed_data(data)
+    frames: list[Frame] = []
+    while stream.buffer:
+        parser = Frame.parse(stream.read_exact, mask=False)
+        try:
+            next(parser)
+        except StopIteration as stop:
+            frames.append(stop.value)
+        else:
+            raise ValueError("the last frame is incomplete")
+    return tuple(frames)
 
 
 class FrameReader:

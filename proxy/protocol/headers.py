@@ -300,11 +300,11 @@ def _grip_headers(options: RequestOptions) -> Headers:
     if not options.grip:
         return ()
     signature = () if options.grip_sig is None else ((b"Grip-Sig", options.grip_sig),)
-    last = tuple((b"Grip-Last", line) for pair in options.grip_last if (line := _last_line(*pair)) is not None)
+    last = tuple((b"Grip-Last", line) for pair in options.grip_last if (line := encode_last(*pair)) is not None)
     return (*signature, (b"Grip-Feature", GRIP_FEATURES), *last)
 
 
-def _last_line(channel: str, last_id: str) -> bytes | None:
+def encode_last(channel: str, last_id: str) -> bytes | None:
     """Return the value of a `Grip-Last`, or None for an id or a channel that no header can hold.
 
     Leaving it out is safe: a backend that is told no last id answers as to a newcomer.

@@ -26,16 +26,24 @@ class RouteTable:
         hosts: dict[str, list[Route]] = {}
         for route in self.routes:
             hosts.setdefault(route.host, []).append(route)
+        named: dict[str, list[Route]] = {}
+        for route in self.routes:
+            if route.id:
+                named.setdefault(route.id, []).append(route)
+        self._by_id = named
         hosts.pop("", None)  # reachable by id only
         self._by_host = {host: tuple(sorted(rules, key=_preference)) for host, rules in hosts.items()}
         self._any_host = self._by_host.get("*", ())
 
-    def select(self, *, host: str, proto: Proto, ssl: bool, path: bytes) -> Route | None:
+    def select(self, *, host: str, proto: Proto, ssl: bool, path: bytes, route_id: str = "") -> Route | None:
         """Return the route for a request, or None (502 `Route not found`).
 
         `host` is as `host_of` gives it, `ssl` whether the client came by TLS, `path` the encoded path of the request.
-        A host with routes of its own never falls back to those for `*`.
+        A host with routes of its own never falls back to those for `*`. With `route_id` it is the route of that id or
+        none, whatever its condition, but for the beginning of the path; several with the same id count as nameless.
         """
+        if route_id and len(named := self._by_id.get(route_id, ())) < 2:
+            return next((route for route in named if path.startswith(route.path_beg)), None)
         for route in self._by_host.get(host, self._any_host):
             if (
                 path.startswith(route.path_beg)

@@ -20,6 +20,13 @@ class Proto(enum.Enum):
     WS = "ws"
 
 
+DEFAULT_JSONP_BODY = "_body"
+"""The query's parameter for the body where a route names none (`jsonp_body`)."""
+
+LEVEL_INFO = 2
+"""The `log_level` from which on requests are logged."""
+
+
 class JsonpMode(enum.Enum):
     """How a JSON-P answer is wrapped; the values are the words of the `jsonp_mode` option."""
 
@@ -119,11 +126,14 @@ class Route:
     """Put in front of each channel that the backend names."""
     debug: bool = False
     aco: bool = False
+    """Answers are open to pages of every origin, and to be had by JSON-P."""
     jsonp_mode: JsonpMode = JsonpMode.EXTENDED
     jsonp_cb: str = "callback"
-    jsonp_body: str = "_body"
+    jsonp_body: str = DEFAULT_JSONP_BODY
     jsonp_defcb: str = ""
+    """What is called where a query has a body and names nothing to call; empty for none."""
     jsonp_defmethod: str = "GET"
+    """A token."""
     session: bool = False
     sockjs: str = ""
     sockjs_as_path: str = ""
@@ -131,7 +141,12 @@ class Route:
     mercure_link: str | None = None
     """URL of a Mercure hub to tell clients of in a `Link` header; empty: this process's own. None: say nothing."""
     log_level: int | None = None
-    """0 error, 1 warning, 2 info, 3 debug, 4 trace; None for the global setting."""
+    """0 error, 1 warning, 2 info, 3 debug, 4 trace; None for the global setting, beyond which it does not go."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is logged about its requests unless something is wrong."""
+        return self.log_level is not None and self.log_level < LEVEL_INFO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from handlers.protocol.fields import encode_field
 from handlers.protocol.http1 import Headers, is_token
+from handlers.protocol.jsonp import is_callback
 from proxy.errors import RoutesError
-from proxy.protocol.route import JsonpMode, Proto, Route, RouteNotice, Target, TargetKind
+from proxy.protocol.route import DEFAULT_JSONP_BODY, JsonpMode, Proto, Route, RouteNotice, Target, TargetKind
 from proxy.protocol.route_line import LineError, Section, encode_sections, parse_sections
 from proxy.protocol.route_options import OptionReader
 from proxy.protocol.route_target import encode_target, parse_target
 
 __all__ = [
-    "NOT_SUPPORTED_YET",
     "JsonpMode",
     "Proto",
     "Route",
@@ -32,24 +32,6 @@ __all__ = [
     "parse_lines",
     "parse_routes",
 ]
-
-NOT_SUPPORTED_YET = {
-    "session": "GRIP sessions",
-    "sockjs": "SockJS clients",
-    "sockjs_as_path": "SockJS clients",
-    "aco": "CORS headers and JSON-P",
-    "jsonp_mode": "JSON-P",
-    "jsonp_cb": "JSON-P",
-    "jsonp_body": "JSON-P",
-    "jsonp_defcb": "JSON-P",
-    "jsonp_defmethod": "JSON-P",
-    "log_level": "log level of a route",
-    "untrusted": "internal addresses are not refused",
-    TargetKind.ZHTTP.value: "ZeroMQ backends",
-    TargetKind.ZHTTPREQ.value: "ZeroMQ backends",
-    "ipc_file_mode": "ZeroMQ backends",
-}
-"""Options and kinds of target that are read but not obeyed, and what is missing. Whoever adds one takes it off here."""
 
 _BRACKETED_HOST = re.compile(r"\[([^\[\]]*:[^\[\]]*)\]")
 _PATH = re.compile(r"[!-~]*")
@@ -70,7 +52,8 @@ def parse_line(text: str, *, source: str, line: int) -> Route | None:
     Raises RoutesError. The reasons, beside those of `parse_sections` and `parse_target`: `must specify condition and
     at least one target`, `proto must be set to 'http' or 'ws'`, `ssl must be set to 'yes' or 'no'`, `path_beg cannot
     be empty`, `header must use format 'name:value'`, `jsonp_mode must be set to 'basic' or 'extended'`, `as_host must
-    use format 'host[:port]'`, `replace_beg must be an encoded path`.
+    use format 'host[:port]'`, `NAME must be an encoded path` of `replace_beg`, `sockjs` and `sockjs_as_path`,
+    `jsonp_defcb must be the name of a function`, `jsonp_defmethod must be a method`.
     """
     read = _read_line(text, source=source, line=line)
     return read[0] if read else None
@@ -116,7 +99,7 @@ def encode_route(route: Route) -> str:
         ("prefix", route.prefix),
         ("jsonp_mode", "" if route.jsonp_mode is JsonpMode.EXTENDED else route.jsonp_mode.value),
         ("jsonp_cb", "" if route.jsonp_cb == "callback" else route.jsonp_cb),
-        ("jsonp_body", "" if route.jsonp_body == "_body" else route.jsonp_body),
+        ("jsonp_body", "" if route.jsonp_body == DEFAULT_JSONP_BODY else route.jsonp_body),
         ("jsonp_defcb", route.jsonp_defcb),
         ("jsonp_defmethod", "" if route.jsonp_defmethod == default_method else route.jsonp_defmethod),
         ("sockjs", route.sockjs),
@@ -177,30 +160,25 @@ def _read_route(sections: tuple[Section, ...], *, source: str, line: int) -> tup
         aco=options.flag("aco"),
         jsonp_mode=jsonp_mode,
         jsonp_cb=options.text("jsonp_cb") or "callback",
-        jsonp_body=options.text("jsonp_body") or "_body",
-        jsonp_defcb=options.text("jsonp_defcb") or "",
-        jsonp_defmethod=options.text("jsonp_defmethod") or _default_method(jsonp_mode),
+        jsonp_body=options.text("jsonp_body") or DEFAULT_JSONP_BODY,
+        jsonp_defcb=_read_callback(options),
+        jsonp_defmethod=_read_method(options) or _default_method(jsonp_mode),
         session=options.flag("session"),
-        sockjs=options.text("sockjs") or "",
-        sockjs_as_path=options.text("sockjs_as_path") or "",
+        sockjs=_read_path(options, "sockjs"),
+        sockjs_as_path=_read_path(options, "sockjs_as_path"),
         no_grip=options.flag("no_grip"),
         mercure_link=options.last("mercure_link"),
         log_level=options.number("log_level"),
         targets=tuple(parse_target(place, options=its) for place, its in zip(places, target_options, strict=True)),
     )
-    return route, _notices(route, sections=sections, readers=readers)
+    return route, _notices(route, readers=readers)
 
 
-def _notices(route: Route, *, sections: tuple[Section, ...], readers: tuple[OptionReader, ...]) -> tuple[str, ...]:
+def _notices(route: Route, *, readers: tuple[OptionReader, ...]) -> tuple[str, ...]:
     notices = [text for reader in readers for text in reader.finish()]
     if not route.host:
-        by_id = "not supported yet: reaching a route by its id (Pushpin-Route)"
+        by_id = "route without host is reached by Pushpin-Route alone (proxy.accept_pushpin_route)"
         notices.append(by_id if route.id else "route without host and id is never reached")
-    used = [name for section in sections for name, _ in section.options]
-    used.extend(target.kind.value for target in route.targets)
-    notices.extend(
-        f"not supported yet: {name} ({NOT_SUPPORTED_YET[name]})" for name in used if name in NOT_SUPPORTED_YET
-    )
     return tuple(dict.fromkeys(notices))
 
 
@@ -234,6 +212,14 @@ def _read_path_change(options: OptionReader, path_beg: bytes) -> tuple[int, byte
     return len(path_beg), replace_beg.encode()
 
 
+def _read_path(options: OptionReader, name: str) -> str:
+    path = options.text(name) or ""
+    # What it has ends up in the request line to the backend.
+    if path and not (path.startswith("/") and _PATH.fullmatch(path)):
+        raise LineError(f"{name} must be an encoded path")
+    return path
+
+
 def _read_headers(options: OptionReader) -> Headers:
     headers: list[tuple[bytes, bytes]] = []
     for text in options.every("header"):
@@ -242,6 +228,21 @@ def _read_headers(options: OptionReader) -> Headers:
             raise LineError("header must use format 'name:value'")
         headers.append((name.encode(), value.strip(" \t").encode()))
     return tuple(headers)
+
+
+def _read_callback(options: OptionReader) -> str:
+    callback = options.text("jsonp_defcb") or ""
+    if callback and not is_callback(callback):
+        raise LineError("jsonp_defcb must be the name of a function")
+    return callback
+
+
+def _read_method(options: OptionReader) -> str:
+    method = options.text("jsonp_defmethod") or ""
+    # It stands in the request line to the backend.
+    if method and (not is_token(encode_field(method)) or method == "CONNECT"):
+        raise LineError("jsonp_defmethod must be a method")
+    return method
 
 
 def _default_method(mode: JsonpMode) -> str:

@@ -42,6 +42,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,  # whoever reads ours must not have to wait for a worker's end
             env={**os.environ, "PYTHONPATH": path},
+            pass_fds=start.unix_sockets,
             start_new_session=True,  # the terminal's signals are ours to hear, also before it can ignore them
         )
         assert self._process.stdin is not None, "asked for"

@@ -9,27 +9,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import socket
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
 import zmq
 
 from handlers.broker import Broker
-from handlers.counters import Counters, sum_up
+from handlers.counters import Counters, numbers, sum_up
 from handlers.links.admission import Admission
 from handlers.links.fan import Fan
 from handlers.links.hub_desk import HubDesk
+from handlers.links.inquirer import Inquirer
+from handlers.links.tally import Tally
+from handlers.observer import Observers
 from handlers.protocol.link import Welcome
 from handlers.protocol.mercure.headers import EARLIEST
 from handlers.timers import Clock, LoopClock, TimerWheel
 from proxy.config import Settings
+from proxy.doors import Doors, open_parents_doors
 from proxy.hub.assembly import HubParts, make_bridge, make_hub, open_history
-from proxy.listening import SocketOptions, bound_to, describe, listen, raise_file_limit, reserve
-from proxy.publishers import BACKLOG, make_publish_server, make_publishing, make_recover
+from proxy.listening import bound_to, raise_file_limit
+from proxy.observing import interest_in
+from proxy.presence.assembly import make_presence
+from proxy.publishers import make_publish_server, make_publishing, make_recover
 from proxy.sd_notify import Notifier
 from proxy.workers.child import COMMAND
 from proxy.workers.supervisor import Crew, Supervisor
@@ -57,9 +61,11 @@ class Parent:
         self.counters = Counters()
         """What this process has counted itself."""
         self._notifier = Notifier(settings.notify_socket)
+        self._fault = "starting"
         self.fan = Fan(clock=self.clock, counters=self.counters, backlog=settings.proxy.worker_backlog)
         self.hub = make_parents_hub(settings, self.fan, clock=self.clock, counters=self.counters)
         self._desk = make_desk(self.hub, self.fan)
+        self.observers = Observers()
         broker = Broker(
             edge=self.fan,
             clock=self.clock,
@@ -77,11 +83,17 @@ class Parent:
             publishing=make_publishing(self.hub),
             count=self.count,
             recover=make_recover(broker, self.fan),
+            surveyor=Inquirer(self.fan, clock=self.clock, counters=self.counters),
+            find_fault=self._find_fault,
             joins=bridge is None,
+            observers=self.observers,
         )
+        self._presence = make_presence(settings, self.observers, clock=self.clock, counters=self.counters)
         self.supervisor: Supervisor | None = None
         """Known once started."""
         self.proxy_addresses: tuple[tuple[str, int], ...] = ()
+        """Where clients connect by TCP: first those without TLS."""
+        self._doors: Doors | None = None
         self._opened = ExitStack()
 
     @property
@@ -92,10 +104,13 @@ class Parent:
     def count(self) -> Counters:
         """Return what all processes together have counted; what workers have is up to a second old."""
         workers = self.supervisor.counts() if self.supervisor is not None else []
-        return sum_up([asdict(self.counters), *workers])
+        return sum_up([numbers(self.counters), *workers])
+
+    def _find_fault(self) -> str:
+        return self._fault or ("" if self.counters.workers_alive else "no worker serves")
 
     async def start(self) -> None:
-        """Have the workers serve, and listen for publishers. Raises SettingsError or OSError."""
+        """Have the workers serve, and listen for publishers. Raises SettingsError, RoutesFileError or OSError."""
         try:
             await self._start()
         except BaseException:
@@ -106,40 +121,47 @@ class Parent:
         for warning in self._settings.warnings:
             log.warning("%s", warning)
         raise_file_limit(workers=self._settings.proxy.workers)
-        with ExitStack() as opened:
-            publisher_sockets = listen(self._settings.publish.address, SocketOptions(backlog=BACKLOG))
-            for sock in publisher_sockets:
-                opened.enter_context(sock)
-            # They stay open, so that each address is this Holdfast's as long as it lives, whoever of its workers dies.
-            reserved = [sock for address in self._settings.proxy.addresses for sock in self._keep(reserve(address))]
-            if self.hub is not None:
-                open_history(self.hub)
-            opened.pop_all()
-        await self._publishers.start(publisher_sockets)
-        self.supervisor = Supervisor(self._make_crew(reserved))
+        doors = self._doors = open_parents_doors(self._settings)
+        self._opened.callback(doors.close)
+        self.proxy_addresses, names = doors.addresses, doors.describe_clients()
+        if self.hub is not None:
+            open_history(self.hub)
+        await self._publishers.start(doors.publishers)
+        if self._presence is not None:
+            self._presence.begin()
+        self.supervisor = Supervisor(self._make_crew(doors))
         await self.supervisor.start()
-        self.proxy_addresses = tuple((bound.host, bound.port) for bound in map(bound_to, reserved))
-        names = describe(self.proxy_addresses)
-        log.info("listening for clients on %s, for publishers on %s", names, describe([self.publish_address]))
+        log.info("listening for clients on %s, for publishers on %s", names, self._publishers.describe())
+        self._fault = ""
         self._notifier.ready(f"clients on {names}")
 
     def reload(self) -> None:
-        """Have all workers load the routes again (SIGHUP). Held connections are not touched."""
+        """Have all workers load the routes and certificates again (SIGHUP). Held connections are not touched."""
         log.info("SIGHUP, reloading the routes")
         self._notifier.reloading()
+        self._publishers.reload()
+        if self._presence is not None:
+            self._presence.reload()
         if self.supervisor is not None:
             self.supervisor.reload(lambda: self._notifier.ready("routes reloaded"))
 
     async def drain(self) -> None:
         """End the workers in good order, then what is here."""
+        self._fault = "stopping"
         self._notifier.stopping()
         log.info("stopping: %d workers", self.counters.workers_alive)
         self._broker.close()
+        if self._doors is not None:
+            self._doors.remove_files()
+            for sock in self._doors.unix:
+                sock.close()  # the workers have the same socket, and each closes its own
         if self.supervisor is not None:
             await self.supervisor.drain()
         await self._close()
 
     async def _close(self) -> None:
+        if self._presence is not None:
+            await self._presence.close()
         await self._publishers.stop()
         if self._desk is not None:
             await self._desk.close()
@@ -147,10 +169,7 @@ class Parent:
             await self.hub.close()
         self._opened.close()
 
-    def _keep(self, sockets: Iterable[socket.socket]) -> list[socket.socket]:
-        return [self._opened.enter_context(sock) for sock in sockets]
-
-    def _make_crew(self, reserved: Iterable[socket.socket]) -> Crew:
+    def _make_crew(self, doors: Doors) -> Crew:
         context = zmq.Context()
         self._opened.callback(context.destroy, linger=0)
         folder = Path(tempfile.mkdtemp(prefix="holdfast-"))  # readable by this user alone
@@ -161,10 +180,13 @@ class Parent:
             counters=self.counters,
             fan=self.fan,
             desk=self._desk,
+            tally=Tally(self.observers) if interest_in(self._settings).is_any else None,
             welcome=self._welcome,
             context=context,
             folder=folder,
-            addresses=[bound_to(sock) for sock in reserved],
+            addresses=[bound_to(sock) for sock in doors.plain],
+            tls_addresses=[bound_to(sock) for sock in doors.tls],
+            unix_sockets=[sock.fileno() for sock in doors.unix],
             command=self._command,
         )
 

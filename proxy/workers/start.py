@@ -27,6 +27,10 @@ class WorkerStart(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the socket of its link to the parent."""
     addresses: tuple[Bound, ...]
     """Where it is to listen for clients."""
+    tls_addresses: tuple[Bound, ...] = ()
+    """Where it is to listen for clients by TLS."""
+    unix_sockets: tuple[int, ...] = ()
+    """Its file descriptors of Unix sockets that listen already; the processes beside it have them too."""
 
 
 def encode_start(start: WorkerStart) -> bytes:

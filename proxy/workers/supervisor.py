@@ -21,6 +21,7 @@ from handlers.deadline import Deadline
 from handlers.links.fan import Fan
 from handlers.links.hub_desk import HubDesk
 from handlers.links.link import open_parents_end
+from handlers.links.tally import Tally
 from handlers.links.worker_link import WorkerLink
 from handlers.protocol.link import Drain, Reload, Welcome
 from handlers.timers import Clock
@@ -54,6 +55,8 @@ class Crew:
     counters: Counters
     fan: Fan
     desk: HubDesk | None
+    tally: Tally | None = None
+    """Who takes what workers observe."""
     welcome: Callable[[], Welcome]
     """Makes the first message to a worker."""
     context: zmq.Context[zmq.Socket[bytes]]
@@ -61,6 +64,10 @@ class Crew:
     """Where the links are: a folder that is this user's alone."""
     addresses: Sequence[Bound]
     """Where workers listen for clients."""
+    tls_addresses: Sequence[Bound] = ()
+    """Where clients come by TLS."""
+    unix_sockets: Sequence[int] = ()
+    """File descriptors of the Unix sockets for clients, which all workers share."""
     command: Sequence[str] = COMMAND
 
 
@@ -146,9 +153,17 @@ class Supervisor:
             on_change=self._changed,
             on_stuck=self._kill_stuck,
             timeout=crew.settings.proxy.worker_timeout,
+            tally=crew.tally,
         )
         child = self._children[number] = Child(link)
-        start = WorkerStart(number=number, settings=crew.settings, link=str(path), addresses=tuple(crew.addresses))
+        start = WorkerStart(
+            number=number,
+            settings=crew.settings,
+            link=str(path),
+            addresses=tuple(crew.addresses),
+            tls_addresses=tuple(crew.tls_addresses),
+            unix_sockets=tuple(crew.unix_sockets),
+        )
         try:
             await child.start(start, crew.command)
         except OSError:
@@ -184,6 +199,8 @@ class Supervisor:
         self._retired.update({name: count for name, count in link.counts.items() if name not in GAUGES})
         if self._crew.desk is not None:
             self._crew.desk.gone(link)
+        if self._crew.tally is not None:
+            self._crew.tally.strike(link)
         self._note_reloads()
         return how
 

@@ -13,26 +13,30 @@ import os
 import random as random_module
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import uvloop
 import zmq
 
-from handlers.counters import Counters
+from handlers.counters import Counters, numbers
 from handlers.deadline import Deadline
 from handlers.engines.remote import RemoteEngine
 from handlers.links.link import open_workers_end
 from handlers.links.parent_link import ACK_SECONDS, ParentLink, Receiver
+from handlers.links.reporter import Reporter
+from handlers.observer import Watch
 from handlers.protocol.link import Bye, Counts, Failed, Ready, Reloaded
 from handlers.timers import Clock, LoopClock, TimerHandle
-from proxy.client_side import CLIENT_BACKLOG, ClientSide
+from proxy.client_side import ClientSide
+from proxy.doors import CLIENT_BACKLOG
 from proxy.errors import RoutesFileError, SettingsError
 from proxy.hub.assembly import HubParts, make_hub
 from proxy.listening import client_options, listen_there, raise_file_limit
 from proxy.log import configure
+from proxy.observing import interest_in
 from proxy.publishers import make_publishing
 from proxy.workers.parent_death import die_with_parent
 from proxy.workers.start import WorkerStart, read_start
@@ -82,7 +86,7 @@ class Worker:
     def settle(self) -> int:
         """Tell the parent now what it is told in time, and return how many requests it has not answered yet."""
         self._parent.acknowledge()
-        self._parent.send(Counts(asdict(self.counters)))
+        self._parent.send(Counts(self._count()))
         return self._parent.unanswered
 
     async def run(self) -> int:
@@ -125,9 +129,12 @@ class Worker:
             hub=hub,
             publishing=make_publishing(hub),
             roll=self._engine,
+            worker=self._start.number,
+            watch=self._make_watch(),
             mark=Path(self._start.link).parent.name,  # a random name, the same for all workers
+            folder=Path(self._start.link).parent,
         )
-        side.server.connection_limit = raise_file_limit(is_told=False)
+        side.server.connection_limit = settings.proxy.client_limit(raise_file_limit(is_told=False))
         self._parent.greet(
             Receiver(
                 edge=side.edge,
@@ -135,6 +142,7 @@ class Worker:
                 welcome=self._engine.welcome,
                 reload=lambda: self._reload(side),
                 drain=self.stop,
+                survey=side.survey.answer,
             )
         )
         await self._parent.welcome.wait()
@@ -142,7 +150,9 @@ class Worker:
             hub.hub.open()
         side.load()
         options = client_options(settings.hold, backlog=CLIENT_BACKLOG, is_shared=True)
-        await side.listen([listen_there(bound, options) for bound in self._start.addresses])
+        plain = [listen_there(bound, options) for bound in self._start.addresses]
+        unix = [socket.socket(fileno=number) for number in self._start.unix_sockets]
+        await side.listen([*plain, *unix], [listen_there(bound, options) for bound in self._start.tls_addresses])
         return side, hub
 
     async def _end(self, side: ClientSide, hub: HubParts | None) -> None:
@@ -160,7 +170,7 @@ class Worker:
         """Say the last things, and wait until the parent has seen them."""
         if self._reporting is not None:
             self._reporting.cancel()
-        self._parent.send(Counts(asdict(self.counters)))
+        self._parent.send(Counts(self._count()))
         self._parent.send(Bye())
         try:
             async with Deadline(self.clock, FAREWELL_SECONDS):
@@ -168,12 +178,21 @@ class Worker:
         except TimeoutError:
             log.warning("worker %d: the parent does not answer", self._start.number)
 
+    def _make_watch(self) -> Watch | None:
+        interest = interest_in(self._start.settings)
+        return Watch(observer=Reporter(self._parent.send), interest=interest) if interest.is_any else None
+
     def _reload(self, side: ClientSide) -> None:
         side.reload()
         self._parent.send(Reloaded())
 
+    def _count(self) -> dict[str, int]:
+        if self.side is not None:
+            self.side.server.count_time()
+        return numbers(self.counters)
+
     def _report(self) -> None:
-        self._parent.send(Counts(asdict(self.counters)))
+        self._parent.send(Counts(self._count()))
         if self._counts_interval:
             self._reporting = self.clock.call_later(self._counts_interval, self._report)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from publish_api.protocol.tnetstring import Encodable, TnetStringError, Value, encode_tnetstring, parse_tnetstring
+from handlers.protocol.tnetstring import Encodable, TnetStringError, Value, encode_tnetstring, parse_tnetstring
 
 
 class RequestError(ValueError):

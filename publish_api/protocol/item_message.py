@@ -9,33 +9,37 @@ from collections.abc import Sequence
 from typing import cast
 
 from handlers.errors import ItemError
-from handlers.protocol.item_json import decode, parse_item
-from handlers.protocol.item_tnet import parse_tnet_item
+from handlers.protocol.item_json import decode, parse_item_channels
+from handlers.protocol.item_tnet import parse_tnet_item_channels
 from handlers.protocol.items import Item
-from publish_api.protocol.tnetstring import TnetStringError, parse_tnetstring
+from handlers.protocol.tnetstring import TnetStringError, parse_tnetstring
 
 
-def parse_pulled(parts: Sequence[bytes]) -> Item:
+def parse_pulled(parts: Sequence[bytes]) -> tuple[Item, ...]:
     """Read what came to the PULL socket: one part, an item. Raises ItemError with the reason."""
     if len(parts) != 1:
         raise ItemError("parts != 1")
     return parse_item_message(parts[0])
 
 
-def parse_subscribed(parts: Sequence[bytes]) -> Item:
+def parse_subscribed(parts: Sequence[bytes]) -> tuple[Item, ...]:
     """Read what came to the SUB socket: a channel, and an item whose own channel counts for nothing."""
     if len(parts) != 2:
         raise ItemError("parts != 2")
     return parse_item_message(parts[1], channel=parts[0])
 
 
-def parse_item_message(data: bytes, *, channel: bytes | None = None) -> Item:
-    """Read an item: `J` and JSON, `T` and a tagged netstring, or a bare one. Raises ItemError with the reason."""
+def parse_item_message(data: bytes, *, channel: bytes | None = None) -> tuple[Item, ...]:
+    """Read an item: `J` and JSON, `T` and a tagged netstring, or a bare one. Return it for each of its channels.
+
+    Raises ItemError with the reason.
+    """
     if data[:1] == b"J":
         value = read_json(data[1:])
-        return parse_item(value if channel is None else with_channel(value, channel.decode("utf-8", "replace")))
+        name = None if channel is None else channel.decode("utf-8", "replace")
+        return parse_item_channels(value if name is None else with_channel(value, name))
     value = read_tnetstring(data[1:] if data[:1] == b"T" else data)
-    return parse_tnet_item(value if channel is None else with_channel(value, channel))
+    return parse_tnet_item_channels(value if channel is None else with_channel(value, channel))
 
 
 def read_json(data: bytes) -> object:
@@ -56,5 +60,8 @@ def read_tnetstring(data: bytes) -> object:
 
 
 def with_channel(value: object, channel: object) -> object:
-    """Return the item with `channel` for its channel. What is no item is left for whoever reads it to refuse."""
-    return cast("dict[str, object]", value) | {"channel": channel} if isinstance(value, dict) else value
+    """Return the item with `channel` for its channels. What is no item is left for whoever reads it to refuse."""
+    if not isinstance(value, dict):
+        return value
+    fields = cast("dict[str, object]", value)
+    return {key: each for key, each in fields.items() if key != "channels"} | {"channel": channel}

@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from publish_api.protocol.tnetstring import encode_tnetstring
+from handlers.protocol.tnetstring import encode_tnetstring
 
-Kind = Literal["activity", "message", "conn", "sub", "report", "counts"]
+Kind = Literal["activity", "message", "conn", "sub", "report", "counts", "conn-max"]
 Field = str | int | bool
 StatsFormat = Literal["tnetstring", "json"]
 

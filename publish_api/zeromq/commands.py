@@ -15,9 +15,11 @@ import zmq
 
 from handlers.counters import Counters
 from handlers.errors import Busy, ItemError
-from handlers.protocol.item_tnet import parse_tnet_item
+from handlers.protocol.item_tnet import parse_tnet_item_channels
 from handlers.protocol.items import Action, Item, WsMessageFormat
 from handlers.protocol.names import Channel
+from handlers.protocol.survey import FindConnections, Findings, Question, RefreshConnection
+from publish_api.control import Surveyor
 from publish_api.protocol.command_message import Reply, Request, RequestError, encode_reply, parse_request
 from publish_api.turn import PublishSink
 from publish_api.zeromq.reader import Parts, SocketReader
@@ -27,13 +29,18 @@ log = logging.getLogger("holdfast.publish")
 DONE = Reply()
 BAD_REQUEST = Reply(condition="bad-request")
 METHOD_NOT_FOUND = Reply(condition="method-not-found")
+NOT_ANSWERED = Reply(condition="proxy-request-failed")
+"""A worker does not say what it holds. The condition is what the reference has where it gets no answer either."""
+
+Outcome = Reply | asyncio.Future[None] | asyncio.Future[Reply]
+"""A reply, or when it will be known: of a publication that it is stored."""
 
 
 class Commands:
     """Obeys commands, one after the other. `begin` once, then `close` once.
 
     `uris` are endpoints by the names under which `get-zmq-uris` tells them. `recover` is called for the command of that
-    name; None says that nobody can obey it.
+    name, `surveyor` asked by `conncheck` and `refresh`; None says that nobody can obey them.
     """
 
     def __init__(
@@ -44,12 +51,14 @@ class Commands:
         max_message: int,
         counters: Counters,
         recover: Callable[[], None] | None = None,
+        surveyor: Surveyor | None = None,
     ) -> None:
         self._sink = sink
         self._uris = uris
         self._max_message = max_message
         self._counters = counters
         self._recover = recover
+        self._surveyor = surveyor
         self._reader: SocketReader | None = None
         self._waiting = 0
 
@@ -89,7 +98,7 @@ class Commands:
             raise RequestError("parts != 1")
         return parts[:-1], parse_request(parts[-1])
 
-    def _obey(self, request: Request) -> Reply | asyncio.Future[None]:
+    def _obey(self, request: Request) -> Outcome:
         match request.method:
             case "get-zmq-uris":
                 return Reply(value=dict(self._uris))
@@ -103,28 +112,44 @@ class Commands:
                 self._recover()
                 return DONE
             case "conncheck":
-                return check_connections(request)
+                return self._check_connections(request)
             case _:
                 return METHOD_NOT_FOUND
 
-    def _publish_items(self, request: Request) -> Reply | asyncio.Future[None]:
+    def _publish_items(self, request: Request) -> Outcome:
         try:
             items = read_items(request)
         except ItemError as error:
             return Reply(value=f"Invalid format: {error.text}", condition="bad-request")
         return self._publish(items)
 
-    def _refresh(self, request: Request) -> Reply | asyncio.Future[None]:
+    def _refresh(self, request: Request) -> Outcome:
         match request.args:
-            case {"cid": bytes()}:
-                return not_supported("refresh of one connection")
+            case {"cid": bytes(cid)}:
+                return self._ask(RefreshConnection(cid.decode("utf-8", "replace")), refreshed)
             case {"channel": bytes(channel), **rest} if "cid" not in rest:
                 refresh = WsMessageFormat(action=Action.REFRESH)
                 return self._publish((Item(channel=Channel(channel.decode("utf-8", "replace")), ws_message=refresh),))
             case _:
                 return BAD_REQUEST
 
-    def _publish(self, items: Sequence[Item]) -> Reply | asyncio.Future[None]:
+    def _check_connections(self, request: Request) -> Outcome:
+        match request.args:
+            case {"ids": [*ids]} if all(isinstance(each, bytes) for each in ids):
+                asked = tuple(each.decode("utf-8", "replace") for each in ids if isinstance(each, bytes))
+                return self._ask(FindConnections(asked), partial(checked, asked)) if asked else Reply(value=[])
+            case _:
+                return BAD_REQUEST
+
+    def _ask(self, question: Question, shape: Callable[[Findings], Reply]) -> Outcome:
+        """Ask whoever holds connections; `shape` makes a reply of what they find."""
+        if self._surveyor is None:
+            return not_supported("asking for connections")
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._surveyor.ask(question).add_done_callback(lambda found: reply.set_result(shape(found.result())))
+        return reply
+
+    def _publish(self, items: Sequence[Item]) -> Outcome:
         try:
             waiting = self._sink.publish(items)
         except Exception as error:  # noqa: BLE001  # the root of what a message sets going: it must have its reply
@@ -139,16 +164,18 @@ class Commands:
         self._reader.socket.send_multipart([*envelope, encode_reply(reply, request_id=request.id)], zmq.NOBLOCK)
         self._reader.look_soon()
 
-    def _send_later(self, envelope: Parts, request: Request, waiting: asyncio.Future[None]) -> None:
+    def _send_later(
+        self, envelope: Parts, request: Request, waiting: asyncio.Future[None] | asyncio.Future[Reply]
+    ) -> None:
         """Reply when it is known what to. Until then nothing more is read."""
         self._waiting += 1
         if self._reader is not None:
             self._reader.pause()
-        waiting.add_done_callback(partial(self._stored, envelope, request))
+        waiting.add_done_callback(partial(self._known, envelope, request))
 
-    def _stored(self, envelope: Parts, request: Request, waiting: asyncio.Future[None]) -> None:
+    def _known(self, envelope: Parts, request: Request, waiting: asyncio.Future[None] | asyncio.Future[Reply]) -> None:
         error = waiting.exception()
-        self._send(envelope, request, DONE if error is None else refusal(error))
+        self._send(envelope, request, (waiting.result() or DONE) if error is None else refusal(error))
         self._waiting -= 1
         if not self._waiting and self._reader is not None:
             self._reader.resume()
@@ -163,8 +190,8 @@ def refusal(error: BaseException) -> Reply:
 
 
 def not_supported(what: str) -> Reply:
-    """Return the reply to a command that nobody can obey yet."""
-    return Reply(value=f"Not supported yet: {what}.", condition="not-supported")
+    """Return the reply to a command that nobody here can obey."""
+    return Reply(value=f"Not supported: {what}.", condition="not-supported")
 
 
 def read_items(request: Request) -> tuple[Item, ...]:
@@ -174,15 +201,19 @@ def read_items(request: Request) -> tuple[Item, ...]:
     values = request.args["items"]
     if not isinstance(values, list):
         raise ItemError("object contains 'items' with wrong type")
-    return tuple(parse_tnet_item(value) for value in values)
+    return tuple(item for value in values for item in parse_tnet_item_channels(value))
 
 
-def check_connections(request: Request) -> Reply:
-    """Answer `conncheck`: that of no ids, or of what are none, is all that can be told yet."""
-    match request.args:
-        case {"ids": []}:
-            return Reply(value=[])
-        case {"ids": [*ids]} if all(isinstance(each, bytes) for each in ids):
-            return not_supported("conncheck")
-        case _:
-            return BAD_REQUEST
+def checked(asked: Sequence[str], found: Findings) -> Reply:
+    """Reply to `conncheck`: which of the ids are those of connections that are there, in the order asked."""
+    if found.missing:
+        return NOT_ANSWERED
+    there = {name for row in found.connections for name in (row.id, row.hold_id.text)}
+    return Reply(value=[each for each in asked if each in there])
+
+
+def refreshed(found: Findings) -> Reply:
+    """Reply to `refresh` with a `cid`."""
+    if found.connections:
+        return DONE
+    return NOT_ANSWERED if found.missing else Reply(condition="item-not-found")

@@ -38,7 +38,7 @@ class Intake:
         sink: PublishSink,
         *,
         name: str,
-        parse: Callable[[Parts], Item],
+        parse: Callable[[Parts], Sequence[Item]],
         max_message: int,
         clock: Clock,
         counters: Counters,
@@ -69,7 +69,7 @@ class Intake:
         items: list[Item] = []
         for parts in messages:
             try:
-                items.append(self._read(parts))
+                items += self._read(parts)
             except ItemError as error:
                 self._counters.zeromq_refused += 1
                 log.warning("IN %s: received message with invalid format: %.500s, skipping", self._name, error.text)
@@ -88,7 +88,7 @@ class Intake:
         self._lose("stopping", len(self._held))
         self._held = ()
 
-    def _read(self, parts: Parts) -> Item:
+    def _read(self, parts: Parts) -> Sequence[Item]:
         size = sum(map(len, parts))
         if size > self._max_message:
             raise ItemError(f"{size} bytes, over zeromq.max_message")

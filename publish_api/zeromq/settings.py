@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from handlers.errors import InvalidSetting
+from handlers.protocol.observed import Interest
+from handlers.protocol.zmq_spec import ZmqSpec, parse_spec
 from handlers.settings import Seconds
-from publish_api.protocol.zmq_spec import ZmqSpec, parse_spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,15 @@ class ZeroMQSettings:
     """Endpoint of the command socket, by which libraries ask where to publish. Pushpin's is
     `tcp://127.0.0.1:5563`."""
 
+    subscribe: Literal["all", "channels"] = "all"
+    """What the SUB socket subscribes to. `all`: nothing that is published while a channel gets its first listener is
+    missed, and what is for nobody is dropped here. `channels`: each channel that somebody is on, as Pushpin does, so
+    that a publisher's XPUB socket hears who listens, and ZeroMQ sends nothing that nobody wants."""
+
+    subscription_linger: Seconds = 60.0
+    """Seconds for which a channel whose last long poll has ended still counts as listened to, for `subscribe` and for
+    `stats`: between two polls of one client it has nobody. 60 is Pushpin's."""
+
     stats: str = ""
     """Endpoint of the PUB socket that tells what happens here. Pushpin's is an `ipc://` one."""
 
@@ -47,6 +57,13 @@ class ZeroMQSettings:
 
     stats_connection_ttl: Annotated[int, Meta(ge=1, le=31_536_000)] = 120
     """Seconds for which what is told there of a connection holds; it is told again in time. 120 is Pushpin's."""
+
+    stats_connection_send: bool = True
+    """Tell there of each connection. Otherwise only how many there are is told."""
+
+    stats_connections_max_ttl: Annotated[int, Meta(ge=1, le=31_536_000)] = 60
+    """Seconds for which what is told there of the number of connections holds, without `stats_connection_send`. 60 is
+    Pushpin's."""
 
     stats_subscription_ttl: Annotated[int, Meta(ge=1, le=31_536_000)] = 60
     """Seconds for which what is told there of a channel's subscribers holds. 60 is Pushpin's."""
@@ -71,6 +88,13 @@ class ZeroMQSettings:
     def is_enabled(self) -> bool:
         """Whether there is any socket."""
         return bool(self.pull or self.sub or self.command or self.stats)
+
+    @property
+    def interest(self) -> Interest:
+        """What the sockets have to be told of what happens on the edges."""
+        has_stats = bool(self.stats)
+        subscribes = bool(self.sub) and self.subscribe == "channels"
+        return Interest(channels=has_stats or subscribes, connections=has_stats, deliveries=has_stats)
 
     @property
     def exposed(self) -> tuple[str, ...]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from itertools import takewhile
+from typing import TypeVar, assert_never
 
 from handlers.counters import Counters
-from handlers.observer import Mode, Transport
-from handlers.protocol.items import Item
 from handlers.protocol.names import Channel
+from handlers.protocol.observed import Connected, Delivered, Disconnected, Mode, Observed, Subscribed
 from handlers.timers import Clock, TimerHandle
 from publish_api.protocol.stats_message import Field, Kind, encode_stats
+from publish_api.zeromq.connection_totals import ConnectionTotals
 from publish_api.zeromq.settings import ZeroMQSettings
 
 QUEUE = 200_000
@@ -29,18 +30,13 @@ REPEATED_AT = 0.75
 """The part of a time to live after which a message that still holds is sent again."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Subscription:
-    """What was told last of a channel and mode, and when that is told again."""
-
-    subscribers: int
-    due: float
-    has_changed: bool = False
+Place = tuple[Mode, Channel]
+K = TypeVar("K")
 
 
 @dataclass(slots=True, kw_only=True)
-class _Connection:
-    """What is told of a connection, and when again."""
+class _Told:
+    """What was told last of a channel and mode, or of a connection, and when that is told again."""
 
     fields: dict[str, Field]
     due: float
@@ -66,8 +62,12 @@ class Stats:
         self._count = count
         self._timer: TimerHandle | None = None
         # Both in the order in which they fall due, as the time to live is the same for all of a kind.
-        self._subscriptions: dict[tuple[Mode, Channel], _Subscription] = {}
-        self._connections: dict[str, _Connection] = {}
+        self._subscriptions: dict[Place, _Told] = {}
+        self._connections: dict[str, _Told] = {}
+        self._changed: dict[Place, int] = {}
+        """How many subscribers there are where that has changed, and is to be told in a moment."""
+        self._totals = ConnectionTotals(ttl=settings.stats_connections_max_ttl)
+        self._is_closed = False
         counters = count()
         self._requests = counters.requests
         self._report = _Report(counters, clock.now())
@@ -77,38 +77,63 @@ class Stats:
         self._timer = self._clock.call_later(TICK, self._tick)
 
     def close(self) -> None:
-        """Tell nothing more of what is counted."""
+        """Tell nothing more."""
+        self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
 
-    def delivered(self, item: Item, transport: Transport, receivers: int) -> None:
-        """Tell of a delivery."""
-        fields: dict[str, Field] = {"channel": item.channel, "count": receivers, "transport": transport}
-        self._send("message", fields if item.id is None else {"item-id": item.id, **fields})
+    def observe(self, event: Observed) -> None:
+        """Tell of what has happened (`handlers.observer.Observer`)."""
+        match event:
+            case Delivered():
+                self._delivered(event)
+            case Subscribed():
+                self._subscribed(event)
+            case Connected():
+                self._connected(event)
+            case Disconnected():
+                self._disconnected(event)
+            case _:
+                assert_never(event)
 
-    def subscribed(self, mode: Mode, channel: Channel, subscribers: int) -> None:
+    def _delivered(self, event: Delivered) -> None:
+        fields: dict[str, Field] = {
+            "channel": event.channel,
+            "count": event.receivers,
+            "transport": event.transport,
+        }
+        self._send("message", fields if event.item_id is None else {"item-id": event.item_id, **fields})
+
+    def _subscribed(self, event: Subscribed) -> None:
         """Tell of the first and the last subscriber at once, of how many there are in a moment."""
-        key = mode, channel
-        if not subscribers:
-            self._subscriptions.pop(key, None)
-            self._send("sub", {"mode": mode, "channel": channel, "unavailable": True})
-        elif key in self._subscriptions:
-            self._subscriptions[key].subscribers = subscribers
-            self._subscriptions[key].has_changed = True
+        place = event.mode, event.channel
+        if not event.subscribers:
+            self._subscriptions.pop(place, None)
+            self._changed.pop(place, None)
+            self._send("sub", {"mode": event.mode, "channel": event.channel, "unavailable": True})
+        elif place in self._subscriptions:
+            self._changed[place] = event.subscribers
         else:
-            self._tell_subscribers(key, subscribers, self._clock.now())
+            self._tell_subscribers(place, event.subscribers, self._clock.now())
 
-    def connected(self, connection_id: str, kind: Literal["http", "ws"], peer: str, *, is_tls: bool) -> None:
-        """Tell of a client."""
-        fields: dict[str, Field] = {"id": connection_id, "type": kind, "peer-address": peer}
-        if is_tls:
+    def _connected(self, event: Connected) -> None:
+        if not self._settings.stats_connection_send:
+            self._totals.step(event.route, 1)
+            return
+        kind = "ws" if event.mode == "ws" else "http"
+        fields: dict[str, Field] = {"id": event.id, "type": kind, "peer-address": event.peer}
+        if event.route:
+            fields["route"] = event.route
+        if event.is_tls:
             fields["ssl"] = True
-        self._tell_connection(connection_id, fields, self._clock.now())
+        self._tell_connection(event.id, fields, self._clock.now())
 
-    def disconnected(self, connection_id: str) -> None:
-        """Tell of its end; harmless when it was never told of."""
-        if self._connections.pop(connection_id, None) is not None:
-            self._send("conn", {"id": connection_id, "unavailable": True})
+    def _disconnected(self, event: Disconnected) -> None:
+        if not self._settings.stats_connection_send:
+            self._totals.step(event.route, -1)
+        elif self._connections.pop(event.id, None) is not None:
+            route: dict[str, Field] = {"route": event.route} if event.route else {}
+            self._send("conn", {"id": event.id, **route, "unavailable": True})
 
     def _tick(self) -> None:
         now, counters = self._clock.now(), self._count()
@@ -116,34 +141,45 @@ class Stats:
         if requests > 0:
             self._send("activity", {"count": requests})
             self._send("counts", {"requests-received": requests})
-        for key, subscription in tuple(self._subscriptions.items()):
-            if subscription.has_changed or subscription.due <= now:
-                self._tell_subscribers(key, subscription.subscribers, now)
-        for connection_id, connection in tuple(self._connections.items()):
-            if connection.due > now:
-                break
-            self._tell_connection(connection_id, connection.fields, now)
+        self._tell_again(now)
         self._report.note(counters, now)
         if self._settings.stats_interval and self._report.age(now) >= self._settings.stats_interval:
             self._send("report", self._report.close(counters, now))
             self._report = _Report(counters, now)
         self._timer = self._clock.call_later(TICK, self._tick)
 
-    def _tell_subscribers(self, key: tuple[Mode, Channel], subscribers: int, now: float) -> None:
+    def _tell_again(self, now: float) -> None:
+        """Tell of what has changed, and of what still holds where it is time to."""
+        changed, self._changed = self._changed, {}
+        for place, subscribers in changed.items():
+            self._tell_subscribers(place, subscribers, now)
+        for place in self._due(self._subscriptions, now):
+            self._tell_subscribers(place, self._subscriptions[place].fields["subscribers"], now)
+        for connection_id in self._due(self._connections, now):
+            self._tell_connection(connection_id, self._connections[connection_id].fields, now)
+        for fields in self._totals.take_due(now):
+            self._send("conn-max", fields)
+
+    def _due(self, told: dict[K, _Told], now: float) -> list[K]:
+        return [key for key, _ in takewhile(lambda each: each[1].due <= now, told.items())]
+
+    def _tell_subscribers(self, place: Place, subscribers: Field, now: float) -> None:
         ttl = self._settings.stats_subscription_ttl
-        self._subscriptions.pop(key, None)  # to the end of the order
-        self._subscriptions[key] = _Subscription(subscribers=subscribers, due=now + ttl * REPEATED_AT)
-        mode, channel = key
-        self._send("sub", {"mode": mode, "channel": channel, "ttl": ttl, "subscribers": subscribers})
+        mode, channel = place
+        fields: dict[str, Field] = {"mode": mode, "channel": channel, "ttl": ttl, "subscribers": subscribers}
+        self._subscriptions.pop(place, None)  # to the end of the order
+        self._subscriptions[place] = _Told(fields=fields, due=now + ttl * REPEATED_AT)
+        self._send("sub", fields)
 
     def _tell_connection(self, connection_id: str, fields: dict[str, Field], now: float) -> None:
         ttl = self._settings.stats_connection_ttl
         self._connections.pop(connection_id, None)
-        self._connections[connection_id] = _Connection(fields=fields, due=now + ttl * REPEATED_AT)
+        self._connections[connection_id] = _Told(fields=fields, due=now + ttl * REPEATED_AT)
         self._send("conn", {**fields, "ttl": ttl})
 
     def _send(self, kind: Kind, fields: dict[str, Field]) -> None:
-        self._send_bytes(encode_stats(kind, {"from": self._name, **fields}, self._settings.stats_format))
+        if not self._is_closed:
+            self._send_bytes(encode_stats(kind, {"from": self._name, **fields}, self._settings.stats_format))
 
 
 class _Report:

@@ -191,7 +191,9 @@ async def test_content_filters_must_equal_the_subscriptions(
     """H41: the item is for those sessions alone whose content filters are the very list it names."""
     await open_stream(client, backend, "/h41", grip_stream("filtered"))
     async with await RawClient.connect(app.proxy_address) as filtering:
-        await open_stream(filtering, backend, "/h41-f", grip_stream(CONTENT_FILTERED))
+        await open_stream(
+            filtering, backend, "/h41-f", grip_stream(CONTENT_FILTERED, headers=[("Grip-Set-Meta", "id_format=x")])
+        )
         await publish(
             app,
             {"channel": "filtered", "http-stream": {"content": "both", "content-filters": ["build-id", "var-subst"]}},

@@ -130,17 +130,6 @@ async def test_a_bad_line_is_reported_and_the_others_load(tmp_path: Path, backen
         assert (await client.fetch("/", host="bad.test")).status == 502
 
 
-@pytest.mark.parametrize(
-    "route",
-    ["* {},untrusted", "*,sockjs=/s {}", "*,session {}", "* zhttp/tcp://127.0.0.1:1", "* zhttpreq/tcp://127.0.0.1:1"],
-)
-async def test_an_option_of_a_later_day_says_so(backend: ScriptedBackend, route: str) -> None:
-    """Parsed and accepted, with a clear word in the log, never silence."""
-    async with AppProcess(route.format(backend.address)) as app:
-        assert "not supported yet" in (await app.log_line("<route>:1: ")).lower()
-        await app.log_line("routes loaded with 1 entries")
-
-
 async def test_routes_of_the_command_line_replace_the_file(tmp_path: Path, backend: ScriptedBackend) -> None:
     """R21: the file is neither read nor watched; bad lines are reported by their number among the lines."""
     routes = tmp_path / "routes.conf"

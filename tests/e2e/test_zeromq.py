@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 import zmq
 
-from publish_api.protocol.tnetstring import Encodable, encode_tnetstring
+from handlers.protocol.tnetstring import Encodable, encode_tnetstring
 from tests.e2e.holding import open_poll, open_stream
 from tests.support.answers import grip_response, grip_stream
 from tests.support.app_process import AppProcess, ConsoleProcess, console

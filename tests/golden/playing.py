@@ -26,7 +26,7 @@ CaseName = NewType("CaseName", str)
 
 GOLDEN: Final = Path(__file__).parents[3] / "shared" / "golden"
 DRIVER: Final = GOLDEN / "drive.py"
-GROUPS: Final = ("proxy", "route", "hold", "badgrip", "ws", "publish")
+GROUPS: Final = ("proxy", "route", "hold", "badgrip", "ws", "publish", "sockjs")
 FAREWELL_IS_LATE: Final = frozenset({CaseName("ws.ws-unmasked")})
 """Ends as soon as we close, and so now before and now after the backend has been told of it."""
 PLAY_LIMIT: Final = 240.0
@@ -58,7 +58,10 @@ CONFIGURATIONS: Final = (
         prefix="",
         recording="debian-pushpin-1.36",
         shards=5,
-        settings=("proxy.sig_key=changeme",),
+        settings=(
+            "proxy.sig_key=changeme",
+            "proxy.sockjs_url=http://cdn.jsdelivr.net/sockjs/0.3.4/sockjs.min.js",
+        ),
         keys=("changeme", "rkey"),
     ),
     Configuration(
@@ -67,6 +70,7 @@ CONFIGURATIONS: Final = (
         shards=1,
         settings=(
             "proxy.debug=true",
+            "proxy.auto_cross_origin=true",
             "proxy.accept_x_forwarded_proto=true",
             "proxy.set_x_forwarded_proto=true",
             "proxy.x_forwarded_for=truncate:0,append",

@@ -99,5 +99,35 @@ async def test_a_row_is_selective_as_long_as_somebodys_filters_have_an_effect(ro
 async def test_filters_without_effect_make_no_row_selective(room: Room) -> None:
     row: Row[StreamSession] = Row()
     (session,) = await streams(room, 1)
-    row.add(session, Subscription(channel=Channel("room"), filters=("build-id", "http-check", "nonsense")))
+    row.add(session, Subscription(channel=Channel("room"), filters=("Build-Id", "nonsense")))
     assert not row.is_selective
+
+
+async def test_rows_that_are_joined_have_everybody_with_the_subscriptions_of_the_last(room: Room) -> None:
+    first, second, third = await streams(room, 3)
+    row: Row[StreamSession] = Row()
+    other: Row[StreamSession] = Row()
+    row.add(first, SELECTIVE)
+    row.add(second, PLAIN)
+    other.add(first, PLAIN)
+    other.add(third, SELECTIVE)
+    row.update(other)
+    assert row.walk() == (first, second, third)
+    assert row.members == {first: PLAIN, second: PLAIN, third: SELECTIVE}
+    row.discard(third)
+    assert not row.is_selective
+    assert list(other.members) == [first, third]
+
+
+async def test_sessions_are_counted_by_how_they_are_held(room: Room) -> None:
+    rows = ChannelRows()
+    for session in (
+        (await room.stream())[1],
+        (await room.stream(chunked=False))[1],
+        (await room.poll())[1],
+        (await room.websocket())[1],
+        (await room.websocket(is_deflated=True))[1],
+        (await room.websocket())[1],
+    ):
+        row_of(rows, session).add(session, PLAIN)
+    assert (rows.count("stream"), rows.count("response"), rows.count("ws")) == (2, 1, 3)

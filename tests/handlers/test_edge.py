@@ -135,8 +135,8 @@ async def test_content_filters_must_equal_the_subscriptions(
     room: Room, wanted: tuple[str, ...] | None, receivers: int
 ) -> None:
     for filters in ((), ("build-id",), ("build-id", "var-subst")):
-        await room.stream("room", filters=filters)
-        await room.poll("room", filters=filters)
+        await room.stream("room", filters=filters, meta={"id_format": ""})
+        await room.poll("room", filters=filters, meta={"id_format": ""})
     assert room.edge.deliver(stream_item("room", b"content", filters=wanted)) == receivers
     assert room.edge.deliver(response_item("room", b"content", filters=wanted)) == receivers
     assert room.counters.deliveries == 2 * receivers
@@ -146,7 +146,7 @@ async def test_content_filters_must_equal_the_subscriptions(
 
 async def test_a_debug_stream_is_told_of_a_mismatch_and_ended(room: Room) -> None:
     debug, _ = await room.stream("room", debug=True, filters=("build-id",))
-    plain, _ = await room.stream("room", filters=("build-id",))
+    plain, _ = await room.stream("room", filters=("build-id",), meta={"id_format": ""})
     room.edge.deliver(stream_item("room", b"content", filters=("var-subst",)))
     assert await debug.chunk() == b"\n\ncontent filter mismatch: subscription=build-id message=var-subst\n"
     assert await debug.chunk() == b""
@@ -379,3 +379,17 @@ class WatchedStream(StreamSession):
     """A stream that can tell when it is gone."""
 
     __slots__ = ("__weakref__",)
+
+
+# -- when something came --------------------------------------------------------------------------------------------
+
+
+async def test_whatever_could_make_an_answer_old_is_an_arrival(room: Room) -> None:
+    seen = [room.edge.arrivals]
+    room.edge.deliver_all([stream_item("nobody", b"x")])
+    seen.append(room.edge.arrivals)
+    room.edge.deliver_once([stream_item("nobody", b"x")])
+    seen.append(room.edge.arrivals)
+    room.edge.recover()
+    seen.append(room.edge.arrivals)
+    assert seen == sorted(set(seen))

@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 from websockets.frames import Frame, Opcode
 
-from handlers.protocol.filters import RESULT_LIMIT
 from handlers.protocol.http1 import LAST_CHUNK
 from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
 from handlers.protocol.names import Channel
+from handlers.protocol.percent_template import RESULT_LIMIT
 from handlers.protocol.subscribing import Subscription
 from handlers.session import NO_META
 from tests.handlers.room import Room, message_item, stream_item
@@ -89,7 +89,7 @@ async def test_an_item_that_a_filter_drops_is_counted_and_not_sent(
     room: Room, kind: str, name: str, meta: dict[str, str], item_meta: dict[str, str], is_sent: bool
 ) -> None:
     """The channels that `require_sub` names are without the route's prefix; `room` itself is no channel of it."""
-    hear = await held(room, kind, "app-other", "room", filters=("build-id", name), meta=meta, prefix="app-")
+    hear = await held(room, kind, "app-other", "room", filters=("nope", name), meta=meta, prefix="app-")
     everybody = await held(room, kind, "room", meta=meta)
     assert room.edge.deliver(item("room", b"news;", **item_meta)) == 1 + is_sent
     assert room.counters.deliveries_filtered == (not is_sent)
@@ -230,7 +230,7 @@ async def test_content_filters_must_equal_the_subscriptions_of_a_websocket(
     room: Room, wanted: tuple[str, ...] | None, receivers: int
 ) -> None:
     clients = [
-        (await room.websocket("room", filters=filters, is_deflated=len(filters) > 1))[0]
+        (await room.websocket("room", filters=filters, is_deflated=len(filters) > 1, meta={"id_format": ""}))[0]
         for filters in (("skip-self",), ("build-id",), ("build-id", "skip-users", "var-subst"))
     ]
     assert room.edge.deliver(message_item("room", b"content", filters=wanted)) == receivers

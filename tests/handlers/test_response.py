@@ -9,8 +9,11 @@ import pytest
 from msgspec import structs
 
 from handlers.protocol.answers import AnswerForm
+from handlers.protocol.cross_origin import CrossOrigin
 from handlers.protocol.http1 import Headers
 from handlers.protocol.items import Action, HttpResponseFormat
+from handlers.protocol.jsonp import Jsonp
+from handlers.protocol.presentation import Presentation
 from handlers.response import Encoded
 from handlers.timers import NOWHERE, TimerWheel
 from tests.handlers.recording import RecordingStreamLink
@@ -230,3 +233,56 @@ async def test_a_retry_is_no_end_unless_the_client_is_gone(room: Room) -> None:
         session.update()
     assert [link.ends for link in links] == [0, 1]
     assert len(room.door.retried) == 1
+
+
+# -- for pages of other origins -------------------------------------------------------------------------------------
+
+
+OPEN = Presentation(cross_origin=CrossOrigin(origin=b"http://o"))
+SCRIPT = Presentation(cross_origin=CrossOrigin(), jsonp=Jsonp(callback="cb"))
+
+
+@pytest.mark.parametrize("presentation", [OPEN, SCRIPT])
+async def test_h43_h44_every_way_to_end_presents_the_answer(room: Room, presentation: Presentation) -> None:
+    expected = presentation.answer(TIMEOUT_ANSWER, is_held=True)
+    for drains in (False, True):
+        client, session = await room.poll("room", seconds=5)
+        session.presentation = presentation
+        if drains:
+            session.drain()
+        else:
+            room.clock.advance(5 + LATE)
+        found = await client.response()
+        assert (found.status, found.body) == (expected.status, expected.body)
+        assert found.head.headers[: len(expected.headers)] == expected.headers
+
+
+async def test_h43_h44_one_publication_is_encoded_once_for_each_presentation(room: Room) -> None:
+    encoded: Encoded = {}
+    published = HttpResponseFormat(body=b"now")
+    bodies = []
+    for presentation in (None, OPEN, SCRIPT, OPEN, structs.replace(OPEN)):
+        client, session = await room.poll("room")
+        session.presentation = presentation
+        session.publish(published, encoded)
+        bodies.append((await client.response()).body)
+    assert bodies[:2] == [b"now", b"now"]
+    assert bodies[2].startswith(b'/**/cb({"body":"now","code":200,')
+    assert len(encoded) == 3
+
+
+async def test_h44_a_patch_is_made_before_the_script(room: Room) -> None:
+    held = dataclasses.replace(TIMEOUT_ANSWER, body=b'{"a":1}\n')
+    client, session = await room.poll("room", answer=held)
+    session.presentation = Presentation(cross_origin=CrossOrigin(), jsonp=Jsonp(callback="cb", is_extended=False))
+    session.publish(HttpResponseFormat(body_patch=b'[{"op":"add","path":"/b","value":2}]'), {})
+    assert (await client.response()).body == b'/**/cb({"a":1,"b":2});\n'
+
+
+async def test_h44_what_cannot_be_a_script_is_a_500_and_counted(room: Room) -> None:
+    client, session = await room.poll("room")
+    session.presentation = SCRIPT
+    session.publish(HttpResponseFormat(body=b"\xff"), {})
+    found = await client.response()
+    assert (found.status, found.body) == (500, b"Upstream response could not be JSON-P encoded.\n")
+    assert room.counters.jsonp_failures == 1

@@ -30,6 +30,14 @@ def django_site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
+def eventstream_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    database = tmp_path_factory.mktemp("eventstream") / "events.sqlite3"
+    command = [sys.executable, str(HERE / "eventstream_backend.py"), str(database)]
+    with site("django-eventstream", lambda _: command, SIGNED_ONLY) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def express_site() -> Iterator[Site]:
     # serve-grip answers pings only when a message comes along, and without what they said.
     settings = [*SIGNED_ONLY, "websocket.answer_pings=true"]
@@ -63,6 +71,27 @@ def over_http_site(request: pytest.FixtureRequest) -> Site:
 def websockets_site() -> Iterator[Site]:
     """A backend that speaks WebSocket itself."""
     with websockets_backend() as started:
+        yield started
+
+
+SOCKJS = "*,path_beg=/sockjs,sockjs=/sockjs,sockjs_as_path="
+
+
+@pytest.fixture(scope="session")
+def sockjs_site() -> Iterator[Site]:
+    """The Flask backend again, with SockJS clients at /sockjs, on the channel `lobby`."""
+    command = [sys.executable, str(HERE / "flask_backend.py")]
+    settings = ["proxy.sockjs_url=/sockjs.js"]
+    with site("sockjs flask", lambda _: command, settings, conditions=("*", f"{SOCKJS}/socket/lobby")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def sockjs_through_site() -> Iterator[Site]:
+    """The backend that speaks WebSocket itself, with SockJS clients at /sockjs, on the channel `lobby`."""
+    command = [sys.executable, str(HERE / "websockets_backend.py")]
+    conditions = ("*", f"{SOCKJS}/grip/lobby")
+    with site("sockjs websockets", lambda _: command, over_http=False, conditions=conditions) as started:
         yield started
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from pathlib import Path
 
 import gripcontrol
 from flask import Flask, Response, jsonify, request
@@ -61,6 +62,28 @@ SOCKET_PAGE = """<!doctype html>
   socket.onclose = ({ code, reason, wasClean }) => show(`closed ${code} ${reason} ${wasClean}`);
 </script>
 """
+
+SOCKJS_PAGE = """<!doctype html>
+<title>Live</title>
+<script src="/sockjs.js"></script>
+<ul id="log"></ul>
+<script>
+  const socket = new SockJS("/sockjs", null, { transports: ["%s"] });
+  const show = (text) => {
+    const line = document.createElement("li");
+    line.textContent = text;
+    document.getElementById("log").append(line);
+  };
+  socket.onopen = () => show(`open by ${socket.transport}`);
+  socket.onmessage = ({ data }) => {
+    show(data);
+    if (data === "opened") socket.send("echo ✓");
+  };
+  socket.onclose = ({ code, reason }) => show(`closed ${code} ${reason}`);
+</script>
+"""
+
+SOCKJS_SCRIPT = Path(__file__).parent / "node/node_modules/sockjs-client/dist/sockjs.min.js"
 
 
 def held(mode: str, channel: str, body: str, content_type: str = "text/plain") -> Response:
@@ -196,6 +219,16 @@ def publish_leave(channel: str) -> Response:
 @app.get("/socket-page/<channel>")
 def socket_page(channel: str) -> str:
     return SOCKET_PAGE % channel
+
+
+@app.get("/sockjs-page/<transport>")
+def sockjs_page(transport: str) -> str:
+    return SOCKJS_PAGE % transport
+
+
+@app.get("/sockjs.js")
+def sockjs_script() -> Response:
+    return Response(SOCKJS_SCRIPT.read_bytes(), content_type="text/javascript")
 
 
 @app.post("/publish/stream/<channel>")

@@ -123,20 +123,25 @@ class Held:
 
 @contextmanager
 def site(
-    name: str, command: Callable[[int], list[str]], settings: Sequence[str] = (), *, over_http: bool = True
+    name: str,
+    command: Callable[[int], list[str]],
+    settings: Sequence[str] = (),
+    *,
+    over_http: bool = True,
+    conditions: Sequence[str] = ("*",),
 ) -> Generator[Site]:
     """Start a backend and Holdfast before it.
 
     `command` makes the backend's command from its port; `settings` are Holdfast's, as `section.key=value`. The backend
     finds in its environment PORT, GRIP_URL with the keys, and PUBLISH (host:port). Unless it speaks WebSocket itself,
-    it gets WebSockets `over_http`.
+    it gets WebSockets `over_http`. `conditions` are those of Holdfast's routes, which all lead to it.
     """
     listen, publish, backend = free_ports(3)
     env = {"PORT": str(backend), "GRIP_URL": grip_url(publish), "PUBLISH": f"{LOOPBACK}:{publish}"}
     target = f"{LOOPBACK}:{backend}{',over_http' if over_http else ''}"
     with (
         Program(name, command(backend), env=env | {"PYTHONPATH": str(_ROOT)}) as backend_program,
-        start_holdfast(listen, publish, target, settings) as holdfast,
+        start_holdfast(listen, publish, target, settings, conditions) as holdfast,
         _client() as session,
     ):
         backend_program.await_port(backend)
@@ -158,11 +163,14 @@ def grip_url(publish: int) -> str:
     return f"http://{LOOPBACK}:{publish}/?{urlencode(parameters, quote_via=quote)}"
 
 
-def start_holdfast(listen: int, publish: int, target: str, settings: Sequence[str]) -> Program:
+def start_holdfast(
+    listen: int, publish: int, target: str, settings: Sequence[str], conditions: Sequence[str] = ("*",)
+) -> Program:
     """Start Holdfast from this checkout, in front of one target."""
     command = [sys.executable, "-m", "proxy", "run", "--config", os.devnull]
     command += ["--listen", f"{LOOPBACK}:{listen}", "--publish", f"{LOOPBACK}:{publish}"]
-    command += ["--route", f"* {target}"]
+    for condition in conditions:
+        command += ["--route", f"{condition} {target}"]
     for setting in [f"proxy.sig_key={SIG_KEY}", *settings]:
         command += ["--set", setting]
     return Program("holdfast", command, env={"PYTHONPATH": str(_ROOT)})

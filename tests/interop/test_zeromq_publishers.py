@@ -10,7 +10,7 @@ import pytest
 import tnetstring
 import zmq
 
-from publish_api.protocol.tnetstring import Value, encode_tnetstring, parse_tnetstring
+from handlers.protocol.tnetstring import Value, encode_tnetstring, parse_tnetstring
 from tests.interop.conftest import HERE
 from tests.interop.grip_site import Site, site
 from tests.interop.program import LOOPBACK, Program, free_ports, installed

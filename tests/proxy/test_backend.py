@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.backend import AnswerFailed, AnswerTruncated, BackendAddress, BackendPool, ConnectFailed
+from proxy.backend import AddressBlocked, AnswerFailed, AnswerTruncated, BackendAddress, BackendPool, ConnectFailed
 from proxy.protocol.answer_parser import HEAD_LIMIT
+from proxy.request_body import NO_BODY
 from tests.proxy.asking import all_of, ask, fetch
 from tests.support.answers import Answer, Ending, answer, chunk, chunked, close_without_answer, text, to_eof
 from tests.support.backend import ScriptedBackend, closed_port
@@ -303,3 +304,40 @@ async def test_a_reused_connection_that_dies_within_its_answer_is_not(
 async def test_what_cannot_be_reached_says_so(pool: BackendPool, host: str, port: int) -> None:
     with pytest.raises(ConnectFailed):
         await pool.connect(BackendAddress(host=host, port=port))
+
+
+# -- addresses that are not public ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f000001", "0.0.0.0", "::1", "::ffff:127.0.0.1"])
+async def test_r16_no_connection_is_made_to_an_address_that_is_not_public(
+    pool: BackendPool, backend: ScriptedBackend, host: str
+) -> None:
+    """R16: however it is written, and though there is an idle connection of those who may."""
+    await fetch(pool, backend)
+    with pytest.raises(AddressBlocked, match="not a public address: "):
+        await pool.connect(BackendAddress(host=host, port=backend.port, only_public=True))
+    assert backend.accepted == 1
+    assert await fetch(pool, backend) == b"hello\n"
+
+
+async def test_r16_a_name_of_nobody_is_not_said_to_be_internal(pool: BackendPool) -> None:
+    with pytest.raises(ConnectFailed) as failure:
+        await pool.connect(BackendAddress(host="nobody.invalid", port=80, only_public=True))
+    assert not isinstance(failure.value, AddressBlocked)
+
+
+async def test_r16_a_public_address_is_connected_to(
+    pool: BackendPool, backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no public address to be had here, so the loopback's stands for one, and for that alone."""
+    for module in ("proxy.backend_pool", "proxy.backend_aiohttp"):
+        monkeypatch.setattr(f"{module}.is_public", {backend.host}.__contains__)
+    address = BackendAddress(host="localhost", port=backend.port, only_public=True)
+    connection = await pool.connect(address)
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert await all_of(await connection.exchange(method=b"GET", head=head, body=NO_BODY)) == b"hello\n"
+    await settle()
+    again = pool.take(address) or await pool.connect(address)
+    assert again.is_reused
+    again.close()

@@ -10,6 +10,7 @@ import pytest
 from proxy.check import check_configuration
 from proxy.config import load_settings, parse_assignment
 from proxy.errors import RoutesFileError
+from tests.support.tls_client import install
 
 SIGNED = f"proxy.sig_key={'k' * 32}"
 
@@ -41,6 +42,31 @@ def test_sound_routes_are_explained_with_file_and_line(tmp_path: Path) -> None:
     )
 
 
+def test_doors_are_told_and_certificates_looked_at(tmp_path: Path) -> None:
+    out = io.StringIO()
+    certificate = install(tmp_path, "default", "localhost")
+    (tmp_path / "a.test.crt").write_text("garbage")
+    (tmp_path / "p.crt").write_text("garbage")
+    sets = [
+        "proxy.tls_listen=:443", "proxy.unix_listen=/run/a?mode=600", f"proxy.tls_certs={tmp_path}",
+        f"publish.tls_cert={certificate}", f"publish.tls_key={tmp_path}/none",
+    ]  # fmt: skip
+    settings = load_settings(
+        environ={}, assignments=[parse_assignment(each) for each in sets], route_lines=("* test",), default_files=()
+    )
+    assert check_configuration(settings, out) == 1
+    printed = out.getvalue().splitlines()
+    assert printed[1:3] == [
+        "clients: :7999, :443 (TLS), unix:/run/a",
+        "publishers: 127.0.0.1:5561 (TLS)",
+    ]
+    assert [line for line in printed if "tls_cert" in line] == [
+        f"proxy.tls_certs: {tmp_path}/a.test.key: No such file or directory",
+        f"proxy.tls_certs: {tmp_path}/p.key: No such file or directory",
+        f"publish.tls_cert: {tmp_path}/none: No such file or directory",
+    ]
+
+
 def test_every_problem_is_listed_and_any_fails_the_check(tmp_path: Path) -> None:
     path = tmp_path / "routes.conf"
     path.write_text("*\n* a:1\nh.example,sig_key=file:none a:1\ng.example a:b\n")
@@ -55,10 +81,10 @@ def test_every_problem_is_listed_and_any_fails_the_check(tmp_path: Path) -> None
 
 
 def test_a_notice_does_not_fail_the_check_and_a_skipped_line_is_not_explained() -> None:
-    status, printed = check(SIGNED, lines=("* a:1,untrusted", "* b:1"))
+    status, printed = check(SIGNED, lines=("* a:1,trusted", "* b:1"))
     assert (status, len([line for line in printed if " -> " in line])) == (0, 1)
     assert printed[1:] == [
-        "<route>:1: notice: not supported yet: untrusted (internal addresses are not refused)",
+        "<route>:1: notice: unknown option: trusted",
         "<route>:2: notice: skipping duplicate condition",
         "1 route, 0 problems",
     ]
@@ -74,6 +100,7 @@ def test_a_notice_does_not_fail_the_check_and_a_skipped_line_is_not_explained() 
         ((SIGNED, "proxy.upstream_key=short"), "proxy.upstream_key: warning: a key of 5 bytes can be guessed"),
         ((SIGNED, "proxy.debug=true"), "warning: proxy.debug is on: failures show backend addresses to clients"),
         ((SIGNED, "proxy.accept_x_forwarded_proto=true"), "warning: proxy.accept_x_forwarded_proto is on"),
+        ((SIGNED, "proxy.accept_pushpin_route=true"), "warning: proxy.accept_pushpin_route is on"),
         (
             (SIGNED, "publish.listen=:5561"),
             "warning: publish.listen is :5561 and publish.token is empty: whoever reaches it",
@@ -101,6 +128,12 @@ def test_what_is_allowed_but_unwise_is_a_warning(sets: tuple[str, ...], warning:
 )
 def test_a_publish_port_that_is_local_or_asks_for_a_token_is_no_risk(sets: tuple[str, ...]) -> None:
     assert check(*sets, lines=("* a:1",))[1][1:] == ["1 route, 0 problems"]
+
+
+def test_a_route_with_sessions_wants_a_service() -> None:
+    warning = "warning: there are routes with sessions, but session.state is empty: they have none"
+    assert warning in check(SIGNED, lines=("*,session a:1",))[1]
+    assert warning not in check(SIGNED, "session.state=ipc:///run/state", lines=("*,session a:1",))[1]
 
 
 def test_a_route_that_speaks_no_grip_needs_no_key() -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from proxy.app import App
+from tests.proxy.client_door import listening
 from tests.proxy.in_process import client_of, running
 from tests.support.answers import Answer, grip_response, grip_stream, text
 from tests.support.backend import ScriptedBackend
@@ -151,3 +152,18 @@ async def test_a_held_client_comes_back_however_many_are_connected(
     await publish(app, close_item("room"))
     assert await client.chunk() == b""
     assert (await client.fetch("/")).status == 200
+
+
+async def test_clients_and_their_time_are_counted() -> None:
+    async with listening() as door:
+        async with await door.connect() as one, await door.connect() as other:
+            await one.fetch("/")
+            await other.fetch("/")
+            door.clock.advance(90)
+            door.clients.count_time()
+            assert (door.counters.connections, door.counters.connection_seconds) == (2, 180)
+        await door.clients.all_closed()
+        door.clock.advance(90)
+        door.clients.count_time()
+        assert (door.counters.connections, door.counters.connections_opened) == (0, 2)
+        assert door.counters.connection_seconds == 180

@@ -173,6 +173,23 @@ def test_relative_paths_start_where_they_were_written(tmp_path: Path) -> None:
     assert load(environ=environ).proxy.routes == "e.conf"
 
 
+def test_files_of_tls_and_unix_sockets_start_at_the_settings_files_folder(tmp_path: Path) -> None:
+    text = """
+    [proxy]
+    tls_certs = 'tls'
+    unix_listen = ['a?mode=600', '/abs/b', 'unix:c']
+    [publish]
+    tls_cert = 'p.crt'
+    tls_key = '/abs/p.key'
+    """
+    settings = load(text=text, folder=tmp_path)
+    assert settings.proxy.tls_certs == str(tmp_path / "tls")
+    assert settings.proxy.unix_listen == (f"{tmp_path}/a?mode=600", "/abs/b", f"{tmp_path}/c")
+    assert (settings.publish.tls_cert, settings.publish.tls_key) == (f"{tmp_path}/p.crt", "/abs/p.key")
+    assert load(text="", folder=tmp_path).proxy.tls_certs == str(tmp_path / "certs")
+    assert load(text="[publish]\nlisten = 'unix:p'", folder=tmp_path).publish.listen == f"unix:{tmp_path}/p"
+
+
 def test_the_default_routes_file_is_beside_the_settings_file(tmp_path: Path) -> None:
     assert load(text="", folder=tmp_path).proxy.routes == str(tmp_path / "routes.conf")
 

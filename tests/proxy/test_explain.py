@@ -28,6 +28,10 @@ SIGNING = ProxySettings(sig_key="k" * 32)
         ("* a:1,host=b,sub=news", "any host, any path -> a:1 (plain HTTP, as host b, always subscribed to 'news')"),
         ("* a:1,over_http", "any host, any path -> a:1 (plain HTTP, WebSocket-over-HTTP), signed"),
         ("* zhttp/tcp://h:1", "any host, any path -> zhttp/tcp://h:1 (ZeroMQ), signed"),
+        (
+            "*,session zhttpreq/ipc://x a:1",
+            "any host, any path -> zhttpreq/ipc://x (ZeroMQ), then a:1 (plain HTTP), sessions",
+        ),
         ("*,path_rem=3 a:1", "any host, any path -> a:1 (plain HTTP), first 3 bytes of the path removed, signed"),
         (
             "*,path_beg=/x,replace_beg=/y a:1",
@@ -40,6 +44,8 @@ SIGNING = ProxySettings(sig_key="k" * 32)
         ),
         ("*,orig_headers a:1", "any host, any path -> a:1 (plain HTTP), client's own headers copied, signed"),
         ("*,prefix=x- a:1", "any host, any path -> a:1 (plain HTTP), channels prefixed 'x-', signed as 'pushpin'"),
+        ("* a:1,untrusted,over_http", "any host, any path -> a:1 (plain HTTP, public addresses only, WebSocket-over"),
+        ("*,aco a:1", "any host, any path -> a:1 (plain HTTP), open to pages of every origin, by JSON-P too, signed"),
         ("*,debug a:1", "any host, any path -> a:1 (plain HTTP), reasons of failures shown to clients, signed"),
         ("*,sig_iss=me a:1", "any host, any path -> a:1 (plain HTTP), signed as 'me'"),
         ("*,no_grip a:1", "any host, any path -> a:1 (plain HTTP), no GRIP"),

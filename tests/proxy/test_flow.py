@@ -49,6 +49,22 @@ async def test_a_request_is_logged_with_how_it_ended(
     assert record.code == 200
 
 
+@pytest.mark.parametrize(("level", "count"), [(0, 0), (1, 0), (2, 1), (4, 1)])
+async def test_o07_the_level_of_a_route_decides_whether_its_requests_are_logged(
+    caplog: pytest.LogCaptureFixture, level: int, count: int
+) -> None:
+    caplog.set_level(logging.INFO, "holdfast.access")
+    async with (
+        ScriptedBackend() as backend,
+        running(f"*,id=r,log_level={level} {backend.address}", "other.example,id=last test") as app,
+        await client_of(app) as client,
+    ):
+        await client.fetch("/x")
+        await client.fetch("/", host="other.example")
+        await until(lambda: records(caplog)[-1:] != [] and records(caplog)[-1].route_id == "last")
+        assert len(records(caplog)) == count + 1
+
+
 async def test_a_request_without_a_route_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "holdfast.access")
     async with running("other.test test") as app, await client_of(app) as client:

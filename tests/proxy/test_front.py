@@ -297,7 +297,6 @@ async def test_cookies_of_one_client_are_never_anothers(backend: ScriptedBackend
         ("test", 200, b"Hello from the Holdfast test handler!\n"),
         ("DEAD test", 200, b"Hello from the Holdfast test handler!\n"),
         ("BACKEND test", 200, b"hello\n"),
-        ("zhttp/tcp://127.0.0.1:10000", 501, b"Not supported yet: zhttp targets.\n"),
         ("DEAD DEAD", 502, b"Error while proxying to origin.\n"),
     ],
 )

@@ -41,6 +41,11 @@ async def test_one_that_is_too_long_is_the_backends_fault(clock: ManualClock) ->
         await read_limited(Pieces(fitting, b"x"), target="a:1", clock=clock, seconds=9)
 
 
+async def test_who_wants_it_may_have_another_limit_and_call_it_otherwise(clock: ManualClock) -> None:
+    with pytest.raises(UpstreamError, match="page too large from a:1"):
+        await read_limited(Pieces(b"12345"), target="a:1", clock=clock, seconds=0, limit=4, what="page")
+
+
 class Dripping(Pieces):
     """One whose body comes and comes."""
 

@@ -48,6 +48,12 @@ def test_a_way_leads_to_the_routes_targets_or_to_the_links_host() -> None:
     assert (found.host, found.port, found.ssl) == ("b.example", 443, True)
 
 
+def test_r16_the_links_of_an_untrusted_backend_are_no_more_trusted() -> None:
+    route = loaded(Target(kind=TargetKind.HOST, host="one", port=1, untrusted=True))
+    way = LinkWay(loaded=route, uri=follow(BASE, "http://169.254.169.254/"), is_internal=False)
+    assert way.targets == (Target(kind=TargetKind.HOST, host="169.254.169.254", port=80, untrusted=True),)
+
+
 def test_equal_ways_are_in_one_place() -> None:
     route = loaded()
     ways = [LinkWay(loaded=route, uri=follow(BASE, reference), is_internal=True) for reference in ("/y", "y", "/z")]

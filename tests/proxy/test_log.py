@@ -51,6 +51,7 @@ def answered(**changes: Any) -> AccessRecord:
         ({"outcome": Outcome.FAILED, "method": "POST"}, f"POST {URI} error"),
         ({"referer": "http://r/", "route_id": "main"}, f"GET {URI} ref=http://r/ route=main code=200 5"),
         ({"retry": True, "client": "::1"}, f"GET {URI} from=::1 code=200 5 retry"),
+        ({"shared": "0x1f", "retry": True}, f"GET {URI} code=200 5 shared=0x1f retry"),
         ({"user_agent": "curl/8 (x)"}, f"GET {URI} code=200 5 ua=curl/8 (x)"),
         (
             {"target": "a:1", "client": "::1", "referer": "r", "route_id": "i", "retry": True, "user_agent": "u"},

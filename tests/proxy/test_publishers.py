@@ -9,14 +9,15 @@ import pytest
 
 from handlers.broker import Broker
 from handlers.counters import Counters
+from handlers.protocol.address import Address
 from handlers.protocol.items import Item
 from handlers.protocol.names import Channel, ItemId
+from handlers.protocol.tnetstring import encode_tnetstring
 from handlers.timers import LoopClock
 from proxy.errors import SettingsError
 from proxy.hub.assembly import make_hub
 from proxy.listening import SocketOptions, listen
 from proxy.publishers import BACKLOG, Publishers, make_publish_server, make_publishing, make_recover
-from publish_api.protocol.tnetstring import encode_tnetstring
 from tests.handlers.room import Room
 from tests.support.client import RawClient
 from tests.support.publish_port import ListSink
@@ -51,7 +52,7 @@ def make(
 
 
 async def start(publishers: Publishers) -> None:
-    await publishers.start(listen(settings_from((), routes=()).publish.address, SocketOptions(backlog=BACKLOG)))
+    await publishers.start(listen(Address(host="127.0.0.1", port=0), SocketOptions(backlog=BACKLOG)))
 
 
 def test_without_a_hub_nothing_takes_publications_to_it() -> None:
@@ -155,7 +156,7 @@ async def test_zeromq_too_publishes_for_several_in_one_call_only_where_the_sink_
 async def test_where_an_endpoint_is_taken_nothing_is_left_open(tmp_path: Path) -> None:
     first, second = (make(ListSink(), f"zeromq.pull=ipc://{tmp_path}/pull") for _ in range(2))
     await start(first)
-    sockets = listen(settings_from((), routes=()).publish.address, SocketOptions(backlog=BACKLOG))
+    sockets = listen(Address(host="127.0.0.1", port=0), SocketOptions(backlog=BACKLOG))
     with pytest.raises(OSError, match="Address already in use"):
         await second.start(sockets)
     assert [sock.fileno() for sock in sockets] == [-1]

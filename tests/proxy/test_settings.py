@@ -10,6 +10,7 @@ import pytest
 
 from handlers.errors import InvalidSetting
 from handlers.protocol.address import Address
+from handlers.protocol.unix_address import UnixAddress
 from proxy.settings import ProxySettings
 
 HINTS = get_type_hints(ProxySettings, include_extras=True)
@@ -60,9 +61,41 @@ def test_sensible_values_are_accepted(changes: dict[str, Any]) -> None:
 
 
 def test_addresses_are_parsed_in_their_order() -> None:
-    settings = ProxySettings(listen=("80", "[::1]:81"))
+    settings = ProxySettings(
+        listen=("80", "[::1]:81"), tls_listen=("[::1]:82", ":83"), unix_listen=("/a?mode=600", "/b")
+    )
     assert settings.addresses == (Address(host=None, port=80), Address(host="::1", port=81))
+    assert settings.tls_addresses == (Address(host="::1", port=82), Address(host=None, port=83))
+    assert settings.unix_addresses == (UnixAddress(path="/a", mode=0o600), UnixAddress(path="/b"))
+
+
+@pytest.mark.parametrize("doors", [{"tls_listen": ("443",)}, {"unix_listen": ("/a",)}])
+def test_it_may_listen_elsewhere_alone(doors: dict[str, Any]) -> None:
+    assert ProxySettings(listen=(), **doors).addresses == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"listen": ()}, r"^listen: expected at least one address, here or in tls_listen or unix_listen$"),
+        ({"tls_listen": ("a b:1",)}, r"^tls_listen: 'a b:1' is not an address"),
+        ({"unix_listen": ("/a?x=1",)}, r"^unix_listen: '/a\?x=1' is not a Unix socket"),
+        ({"tls_certs": ""}, r"^tls_certs: expected the path of a folder$"),
+    ],
+)
+def test_what_nobody_can_listen_on_is_refused(changes: dict[str, Any], error: str) -> None:
+    with pytest.raises(InvalidSetting, match=error):
+        ProxySettings(**changes)
 
 
 def test_keys_are_not_shown_when_the_settings_are() -> None:
     assert "hush" not in repr(ProxySettings(sig_key="hush", upstream_key="hush"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "workers", "room", "clients"),
+    [(0, 1, 900, 900), (500, 1, 900, 500), (1000, 1, 900, 900), (500, 4, 900, 125), (501, 4, 900, 126), (1, 4, 900, 1)],
+)
+def test_o08_the_limit_of_clients_is_shared_by_the_workers(limit: int, workers: int, room: int, clients: int) -> None:
+    """Open files bound it in any case."""
+    assert ProxySettings(connection_limit=limit, workers=workers).client_limit(room) == clients

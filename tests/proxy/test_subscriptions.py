@@ -28,6 +28,13 @@ async def test_channels_get_the_prefix_and_the_targets_own_are_added(caplog: pyt
     assert [each.channel for each in subscribe(site, channels, route=ROUTE, target=None, label="/x")] == ["p-a", "p-b"]
 
 
+async def test_o07_a_quiet_route_logs_no_subscriptions(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    route = replace(ROUTE, log_level=1)
+    assert len(subscribe(Room().site, (ChannelHold(name="a"),), route=route, target=None, label="/x")) == 1
+    assert caplog.messages == []
+
+
 async def test_those_beyond_the_limit_are_counted_and_named(caplog: pytest.LogCaptureFixture) -> None:
     site = replace(Room().site, settings=HoldSettings(subscription_limit=1))
     channels = tuple(ChannelHold(name=name) for name in "abc")

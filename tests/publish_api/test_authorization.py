@@ -8,8 +8,9 @@ import jwt
 import pytest
 
 from handlers.errors import InvalidSetting
-from publish_api.authorization import REMEMBERED, Authorization
+from publish_api.authorization import REMEMBERED, Authorization, Grant
 from publish_api.errors import AuthError
+from publish_api.protocol.scope import Scope
 from publish_api.settings import PublishSettings
 
 KEY = "k" * 32
@@ -127,16 +128,46 @@ def test_a_good_header_is_remembered_until_its_token_ends() -> None:
     for _ in range(2):
         authorization.check(signed)
         authorization.check("Bearer t")
-    assert authorization.known == {signed: ends, "Bearer t": math.inf}
+    assert authorization.known == {signed: Grant(ends), "Bearer t": Grant(math.inf)}
 
 
 def test_when_that_time_has_come_it_is_looked_at_again() -> None:
     authorization = Authorization(PublishSettings(jwt_key=KEY))
     ended, renewed = bearer(exp=in_seconds(-1)), bearer(exp=in_seconds(60))
-    authorization.known |= {ended: in_seconds(-1), renewed: in_seconds(-1)}
+    authorization.known |= {ended: Grant(in_seconds(-1)), renewed: Grant(in_seconds(-1))}
     authorization.check(renewed)
     with pytest.raises(AuthError, match=r"Token has expired\."):
         authorization.check(ended)
+
+
+@pytest.mark.parametrize(
+    ("named", "lets"),
+    [
+        (None, "publish read close"),
+        (["publish"], "publish"),
+        (["read"], "read"),
+        (["read", "close"], "read close"),
+        ([], ""),
+    ],
+)
+def test_a_token_may_be_for_less_than_everything(named: list[str] | None, lets: str) -> None:
+    authorization = Authorization(PublishSettings(jwt_key=KEY))
+    header = bearer(exp=in_seconds(60)) if named is None else bearer(exp=in_seconds(60), holdfast=named)
+    for _ in range(2):
+        for scope in Scope:
+            if scope.value in lets.split():
+                authorization.check(header, scope)
+                continue
+            with pytest.raises(AuthError, match=rf"^The token is not for this: {scope.value}\.$") as caught:
+                authorization.check(header, scope)
+            assert (caught.value.status, caught.value.challenge) == (403, b'Bearer error="insufficient_scope"')
+
+
+def test_a_token_that_does_not_say_what_it_is_for_in_a_list_is_for_nothing() -> None:
+    authorization = Authorization(PublishSettings(jwt_key=KEY))
+    with pytest.raises(AuthError, match=r"^Invalid token\.$") as caught:
+        authorization.check(bearer(exp=in_seconds(60), holdfast="read"))
+    assert caught.value.status == 401
 
 
 def test_a_token_may_end_later_than_any_clock() -> None:

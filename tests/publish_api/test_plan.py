@@ -8,13 +8,17 @@ from publish_api.errors import RequestRefused
 from publish_api.plan import REMEMBERED, REMEMBERED_BYTES, UNKNOWN, Kind, Plan, Planner, encode_for, refuse
 from publish_api.protocol.answer import PublishAnswer
 from publish_api.protocol.request_head import BadHead
+from publish_api.protocol.scope import Scope
 from publish_api.settings import PublishSettings
 from tests.support.publish_port import request
 
 
-def planner(settings: PublishSettings | None = None, *, has_metrics: bool = True) -> Planner:
+def planner(settings: PublishSettings | None = None, *, has_metrics: bool = True, has_control: bool = False) -> Planner:
     return Planner(
-        settings or PublishSettings(), has_metrics=has_metrics, is_hub=lambda path: path == "/.well-known/mercure"
+        settings or PublishSettings(),
+        has_metrics=has_metrics,
+        is_hub=lambda path: path == "/.well-known/mercure",
+        has_control=has_control,
     )
 
 
@@ -41,8 +45,10 @@ def status_of(made: Plan) -> int:
         (request(None, method="GET", path="/"), Kind.FIXED, 200),
         (request(None, path="/recover"), Kind.RECOVER, 200),
         (request(b"", path="/metrics"), Kind.FIXED, 405),
+        (request(None, method="GET", path="/healthz"), Kind.FIXED, 200),
+        (request(b"", path="/healthz"), Kind.FIXED, 405),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_what_a_head_comes_to(head: bytes, kind: Kind, status: int) -> None:
     made = plan(head)
@@ -50,11 +56,39 @@ def test_what_a_head_comes_to(head: bytes, kind: Kind, status: int) -> None:
 
 
 def test_what_is_made_anew_each_time_is_named() -> None:
-    for path, kind in (("/metrics", Kind.METRICS), ("/.well-known/mercure?x", Kind.HUB)):
+    for path, kind in (("/metrics", Kind.METRICS), ("/readyz", Kind.READY), ("/.well-known/mercure?x", Kind.HUB)):
         made = plan(request(None, method="GET", path=path))
         assert (made.kind, made.answer) == (kind, None)
     bare = planner(has_metrics=False).plan(request(None, method="GET", path="/metrics"))
     assert (bare.kind, status_of(bare)) == (Kind.FIXED, 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_protected", "scope"),
+    [
+        ("GET", "/channels/", True, Scope.READ),
+        ("HEAD", "/channels/a%2Fb?x=1", True, Scope.READ),
+        ("GET", "/connections", True, Scope.READ),
+        ("DELETE", "/connections/x/", True, Scope.CLOSE),
+        ("GET", "/openapi.json", False, Scope.READ),
+    ],
+)
+def test_who_is_there_is_for_those_who_may_know(method: str, path: str, is_protected: bool, scope: Scope) -> None:
+    head = request(None, "Accept: text/html", method=method, path=path)
+    made = planner(has_control=True).plan(head)
+    assert (made.kind, made.answer, made.is_protected, made.scope) == (Kind.CONTROL, None, is_protected, scope)
+    unknown = planner().plan(request(None, method=method, path=path))
+    assert (unknown.kind, status_of(unknown), unknown.is_protected) == (Kind.FIXED, 404, False)
+
+
+def test_whoever_publishes_must_be_allowed_to() -> None:
+    assert plan(request(b"")).scope is plan(request(None, path="/recover")).scope is Scope.PUBLISH
+
+
+def test_an_error_is_text_or_json() -> None:
+    text, as_json = (refuse(RequestRefused(404, 'No "x".'), as_json=yes) for yes in (False, True))
+    assert (text.body, text.content_type) == (b'No "x".\n', b"text/plain")
+    assert (as_json.body, as_json.content_type) == (b'{"message":"No \\"x\\"."}\n', b"application/json")
 
 
 def test_the_hub_has_its_own_limit_of_bodies() -> None:

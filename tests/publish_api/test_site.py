@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -111,6 +112,14 @@ async def test_what_a_body_says_is_published_at_the_end_of_the_turn_and_what_is_
     assert bad.answer.status == 400
     await until(lambda: good.answer)
     assert good.answer == good.plan.answer
+
+
+@pytest.mark.parametrize(("fault", "status", "body"), [("", 200, b"ok\n"), ("asleep", 503, b"asleep\n")])
+async def test_a_probe_is_told_whether_clients_are_served(fault: str, status: int, body: bytes) -> None:
+    site = replace(site_with(), find_fault=lambda: fault)
+    exchange = Exchange(Connection(site), site.planner.plan(request(None, method="GET", path="/readyz")))
+    site.obey(exchange)
+    assert exchange.answer == PublishAnswer(status=status, body=body)
 
 
 async def test_the_end_waits_for_those_that_are_being_served() -> None:

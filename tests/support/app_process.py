@@ -183,12 +183,15 @@ class AppProcess(ChildProcess):
         super().__init__(arguments, environment={**os.environ, "PYTHONPATH": str(ROOT)})
         self._asking = asyncio.Lock()
         self.proxy_address = ("", 0)
+        self.proxy_addresses: list[tuple[str, int]] = []
+        """First those of `proxy.listen`, then those of `proxy.tls_listen`."""
         self.publish_address = ("", 0)
 
     async def ready(self) -> None:
         """Read the line that says where it listens."""
         where = await self._answer()
-        self.proxy_address = tuple(where["proxy"][0][:2])
+        self.proxy_addresses = [tuple(address[:2]) for address in where["proxy"]]
+        self.proxy_address = self.proxy_addresses[0] if self.proxy_addresses else ("", 0)
         self.publish_address = tuple(where["publish"][:2])
 
     async def advance(self, seconds: float) -> None:

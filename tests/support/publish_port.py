@@ -11,6 +11,7 @@ from handlers.protocol.address import Address
 from handlers.protocol.items import Item
 from handlers.timers import Clock
 from proxy.listening import SocketOptions, listen
+from publish_api.control import Surveyor
 from publish_api.http import PublishServer
 from publish_api.settings import PublishSettings
 from publish_api.site import HubPort
@@ -78,6 +79,7 @@ async def publish_port(
     metrics: Callable[[], bytes] | None = None,
     hub: HubPort | None = None,
     recover: Callable[[], None] | None = None,
+    surveyor: Surveyor | None = None,
 ) -> AsyncGenerator[PublishPort]:
     """Run a publish port on a free port of 127.0.0.1."""
     sink = ListSink()
@@ -89,6 +91,7 @@ async def publish_port(
         metrics=metrics,
         hub=hub,
         recover=recover,
+        surveyor=surveyor,
         joins=True,
     )
     await server.start(listen(Address(host="127.0.0.1", port=0), SocketOptions(backlog=100)))

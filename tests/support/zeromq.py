@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import zmq
 import zmq.asyncio
 
-from publish_api.protocol.tnetstring import Encodable, Value, encode_tnetstring, parse_tnetstring
+from handlers.protocol.tnetstring import Encodable, Value, encode_tnetstring, parse_tnetstring
 from tests.support.patience import bounded
 
 Socket = zmq.asyncio.Socket

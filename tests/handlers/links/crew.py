@@ -17,6 +17,7 @@ from handlers.links.parent_link import ParentLink, Receiver
 from handlers.links.worker_link import WorkerLink
 from handlers.protocol.link import Welcome
 from handlers.protocol.mercure.update import ActiveSubscription
+from handlers.survey import Survey
 from tests.handlers.hub.hub_room import HubRoom
 from tests.handlers.links.linking import ends
 from tests.support.clock import ManualClock
@@ -78,6 +79,9 @@ class Member:
         self.parent = ParentLink(ends[1], clock=crew.clock)
         self.engine = RemoteEngine(self.parent)
         self.room = HubRoom(engine=self.engine)
+        self.survey = Survey(
+            edge=self.room.edge, audience=self.room.audience, counters=self.room.counters, worker=number
+        )
         self.room.hub._is_origin = False  # noqa: SLF001  # the room makes a hub like any other
 
     @property
@@ -93,6 +97,7 @@ class Member:
                 welcome=self.engine.welcome,
                 reload=self._reload,
                 drain=self._drain,
+                survey=self.survey.answer,
             )
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import zmq
 
 from handlers.links.link import Link, open_parents_end, open_workers_end
+from handlers.links.tally import Tally
 from handlers.links.worker_link import Desk, WorkerLink
 from handlers.protocol.link import Down, Up, encode_up, parse_down
 from tests.support.clock import ManualClock
@@ -51,7 +52,9 @@ class Said:
 class Site:
     """A parent's `WorkerLink`, with notes of what it has called."""
 
-    def __init__(self, link: Link, *, desk: Desk | None = None, timeout: float = 0.0) -> None:
+    def __init__(
+        self, link: Link, *, desk: Desk | None = None, timeout: float = 0.0, tally: Tally | None = None
+    ) -> None:
         self.clock = ManualClock()
         self.changes = 0
         self.stuck = 0
@@ -63,6 +66,7 @@ class Site:
             on_change=self._note_change,
             on_stuck=self._note_stuck,
             timeout=timeout,
+            tally=tally,
         )
 
     def _note_change(self, worker: WorkerLink) -> None:

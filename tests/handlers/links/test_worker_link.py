@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.links.outstanding import MESSAGE
+from handlers.links.tally import Tally
 from handlers.links.worker_link import PINGS, SECOND_LOOK, WorkerLink
 from handlers.protocol.link import (
     Ack,
@@ -22,10 +23,13 @@ from handlers.protocol.link import (
     Reload,
     Reloaded,
     Request,
+    Seen,
     encode_down,
 )
-from handlers.protocol.names import EventId
+from handlers.protocol.names import Channel, EventId
+from handlers.protocol.observed import Subscribed
 from tests.handlers.links.linking import Said, Site, ends
+from tests.handlers.noting import NotingObserver
 from tests.support.turns import settle, until
 
 TIMEOUT = 10.0
@@ -64,6 +68,20 @@ async def test_its_last_words_are_answered_so_that_it_may_end() -> None:
         said.say(Failed("no such file"))
         assert await said.hears(2) == [Farewell(), Farewell()]
         assert (site.worker.failure, site.changes) == ("no such file", 1)
+
+
+async def test_what_it_observes_is_counted_where_somebody_wants_to_know() -> None:
+    event = Subscribed("ws", Channel("c"), 1)
+    with ends() as (parent, worker):
+        noting = NotingObserver()
+        Site(parent, tally=Tally(noting))
+        Said(worker).say(Seen((event,)))
+        await until(lambda: noting.told == [event])
+    with ends() as (parent, worker):
+        site, said = Site(parent), Said(worker)
+        said.say(Seen((event,)))
+        said.say(Hello())
+        await until(lambda: site.worker.is_greeted)
 
 
 async def test_requests_go_to_the_desk_in_their_order() -> None:

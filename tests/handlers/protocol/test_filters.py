@@ -11,17 +11,23 @@ from hypothesis import strategies as st
 
 from handlers.protocol.filters import (
     DELIVERY_FILTERS,
+    HTTP_FILTERS,
+    IN_TURN,
     OBEYED,
-    RESULT_LIMIT,
-    FilterError,
     apply_content,
     needs_look,
     passes,
 )
+from handlers.protocol.percent_template import RESULT_LIMIT, FilterError
 from handlers.protocol.subscribing import CONTENT_FILTERS
 
 VAR_SUBST = ("var-subst",)
 ALL_DELIVERY = ("skip-self", "skip-users", "require-sub")
+
+
+def nowhere(name: str) -> str | None:
+    """Of a session that has no ids."""
+    return None
 
 
 def goes_through(
@@ -42,8 +48,11 @@ def goes_through(
         (("skip-users",), True),
         (("require-sub",), True),
         (("var-subst",), True),
-        (("build-id",), False),
-        (("http-check", "http-modify", "Skip-Self", ""), False),
+        (("build-id",), True),
+        (("http-check",), True),
+        (("http-modify",), True),
+        ((IN_TURN,), True),
+        (("Skip-Self", "Http-Check", ""), False),
         (("nope", "skip-self"), True),
     ],
 )
@@ -53,7 +62,7 @@ def test_items_are_looked_at_for_filters_with_an_effect(filters: tuple[str, ...]
 
 def test_a_filter_drops_or_changes_and_never_both() -> None:
     assert DELIVERY_FILTERS.isdisjoint(CONTENT_FILTERS)
-    assert OBEYED <= DELIVERY_FILTERS | CONTENT_FILTERS
+    assert OBEYED <= DELIVERY_FILTERS | CONTENT_FILTERS | HTTP_FILTERS
 
 
 # -- delivery -------------------------------------------------------------------------------------------------------
@@ -168,7 +177,7 @@ def test_var_subst_fills_in_the_sessions_meta(template: bytes, content: bytes) -
         "é": "accent",
         "line\nbreak": "two lines",
     }
-    assert apply_content(VAR_SUBST, template, meta=meta) == content
+    assert apply_content(VAR_SUBST, template, meta=meta, id_on=nowhere) == content
 
 
 @pytest.mark.parametrize(
@@ -191,38 +200,55 @@ def test_var_subst_fills_in_the_sessions_meta(template: bytes, content: bytes) -
 )
 def test_a_template_that_does_not_fit_is_an_error(template: bytes, reason: str) -> None:
     with pytest.raises(FilterError) as caught:
-        apply_content(VAR_SUBST, template, meta={"n": "5", "bytes": "\udcff"})
+        apply_content(VAR_SUBST, template, meta={"n": "5", "bytes": "\udcff"}, id_on=nowhere)
     assert str(caught.value) == caught.value.reason == reason
 
 
-@pytest.mark.parametrize("filters", [(), ("build-id",), ("skip-self", "nope", "http-modify")])
-def test_without_var_subst_content_stays_as_it_is(filters: tuple[str, ...]) -> None:
-    assert apply_content(filters, b"%I %(nope)s 100%", meta={}) == b"%I %(nope)s 100%"
+@pytest.mark.parametrize("filters", [(), ("skip-self", "nope", "http-check")])
+def test_without_content_filters_content_stays_as_it_is(filters: tuple[str, ...]) -> None:
+    assert apply_content(filters, b"%I %(nope)s 100%", meta={}, id_on=nowhere) == b"%I %(nope)s 100%"
 
 
 def test_a_filter_named_twice_runs_twice() -> None:
     assert (
-        apply_content(("var-subst", "skip-self", "var-subst"), b"%(t)s %%%%", meta={"t": "%(n)s", "n": "5"}) == b"5 %"
+        apply_content(
+            ("var-subst", "skip-self", "var-subst"), b"%(t)s %%%%", meta={"t": "%(n)s", "n": "5"}, id_on=nowhere
+        )
+        == b"5 %"
     )
+
+
+@pytest.mark.parametrize(
+    ("filters", "content"),
+    [
+        (("build-id",), b"7 %s"),
+        (("var-subst", "build-id"), b"7 five"),
+        (("skip-self", "build-id"), b"7 %s"),
+    ],
+)
+def test_build_id_takes_its_turn_among_content_filters(filters: tuple[str, ...], content: bytes) -> None:
+    meta = {"id_format": "%(room)s", "n": "five"}
+    template = b"%%I %(n)s" if "var-subst" in filters else b"%I %%s"
+    assert apply_content(filters, template, meta=meta, id_on={"room": "7"}.get) == content
 
 
 def test_content_that_grows_past_the_limit_is_an_error() -> None:
     meta = {"a": "x" * (RESULT_LIMIT // 10)}
-    assert len(apply_content(VAR_SUBST, b"%(a)s" * 10, meta=meta)) == RESULT_LIMIT
+    assert len(apply_content(VAR_SUBST, b"%(a)s" * 10, meta=meta, id_on=nowhere)) == RESULT_LIMIT
     with pytest.raises(FilterError, match=f"^var-subst: more than {RESULT_LIMIT} bytes of content$"):
-        apply_content(VAR_SUBST, b"%(a)s" * 11, meta=meta)
+        apply_content(VAR_SUBST, b"%(a)s" * 11, meta=meta, id_on=nowhere)
 
 
 def test_content_that_was_longer_to_begin_with_may_stay_so() -> None:
     content = b"x" * (RESULT_LIMIT + 1)
-    assert apply_content(VAR_SUBST, content + b"%%", meta={}) == content + b"%"
+    assert apply_content(VAR_SUBST, content + b"%%", meta={}, id_on=nowhere) == content + b"%"
 
 
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("template", [b"%(" * 500_000, b"%(" + b"\\a" * 500_000, b"%()" * 500_000])
 def test_a_long_template_that_never_closes_is_soon_refused(template: bytes) -> None:
     with pytest.raises(FilterError):
-        apply_content(VAR_SUBST, template, meta={})
+        apply_content(VAR_SUBST, template, meta={}, id_on=nowhere)
 
 
 def directive(name: str) -> bytes:
@@ -231,14 +257,14 @@ def directive(name: str) -> bytes:
 
 @given(st.binary(), st.dictionaries(st.text(), st.text()))
 def test_content_with_its_percent_signs_doubled_comes_out_as_it_was(content: bytes, meta: dict[str, str]) -> None:
-    assert apply_content(VAR_SUBST, content.replace(b"%", b"%%"), meta=meta) == content
+    assert apply_content(VAR_SUBST, content.replace(b"%", b"%%"), meta=meta, id_on=nowhere) == content
 
 
 @given(st.lists(st.tuples(st.binary(max_size=10), st.text(st.sampled_from("a)(\\%s é\n"))), max_size=5), st.data())
 def test_any_names_and_any_text_between_them_come_out(pieces: list[tuple[bytes, str]], data: st.DataObject) -> None:
     meta = {name: data.draw(st.text()) for _, name in pieces}
     template = b"".join(text.replace(b"%", b"%%") + directive(name) for text, name in pieces)
-    assert apply_content(VAR_SUBST, template, meta=meta) == b"".join(
+    assert apply_content(VAR_SUBST, template, meta=meta, id_on=nowhere) == b"".join(
         text + meta[name].encode() for text, name in pieces
     )
 
@@ -249,7 +275,7 @@ def test_any_names_and_any_text_between_them_come_out(pieces: list[tuple[bytes, 
 )
 def test_any_template_gives_content_or_the_error_and_text_stays_text(template: bytes, meta: dict[str, str]) -> None:
     try:
-        content = apply_content(VAR_SUBST, template, meta=meta)
+        content = apply_content(VAR_SUBST, template, meta=meta, id_on=nowhere)
     except FilterError:
         assert b"%" in template
     else:

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.protocol import link
+from handlers.protocol.hold_id import HoldId
 from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, MessageKind, WsMessageFormat
 from handlers.protocol.link import (
     Ack,
     Append,
+    Ask,
     Bye,
     CallRoll,
     Committed,
@@ -38,9 +40,11 @@ from handlers.protocol.link import (
     Reload,
     Reloaded,
     Roll,
+    Seen,
     Select,
     Selected,
     Stored,
+    Told,
     Up,
     Welcome,
     encode_down,
@@ -57,6 +61,19 @@ from handlers.protocol.link import (
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.update import ActiveSubscription, Presence, StoredUpdate, Update
 from handlers.protocol.names import Channel, EventId, ItemId, SubscriberId, Topic
+from handlers.protocol.observed import Subscribed
+from handlers.protocol.survey import (
+    ChannelRow,
+    CloseConnection,
+    ConnectionRow,
+    CountChannel,
+    FindConnections,
+    Findings,
+    Kind,
+    ListChannels,
+    ListConnections,
+    RefreshConnection,
+)
 
 UPDATE = Update(topics=(Topic("a"), Topic("b")), id=EventId("1"), data="ü", private=True, type="t", retry=2**70)
 STORED = (StoredUpdate(seq=7, update=UPDATE),)
@@ -69,6 +86,8 @@ ITEM = Item(
     http_response=HttpResponseFormat(code=404, reason=b"No", headers=((b"A", b"b"),), body=b"x"),
     ws_message=WsMessageFormat(action=Action.CLOSE, kind=MessageKind.BINARY, code=1000, content_filters=("f",)),
 )
+
+CONNECTION = ConnectionRow(HoldId(5, 2), "2-5", Kind.STREAM, "grip", "::1", "r", "http://a/", ("c",))
 
 DOWN: tuple[Down, ...] = (
     Welcome(3, EventId("earliest")),
@@ -85,6 +104,12 @@ DOWN: tuple[Down, ...] = (
     Page(1, ()),
     Page(1, stored_rows(STORED)),
     Roll(1, ("x",), EventId("2")),
+    Ask(1, ListConnections("c", Kind.WS, HoldId(5, 2), 7)),
+    Ask(2, ListChannels()),
+    Ask(3, CountChannel("c")),
+    Ask(4, FindConnections(("a", "b"))),
+    Ask(5, CloseConnection("a", 4000, "r")),
+    Ask(6, RefreshConnection("a")),
     Recover(),
     Reload(),
     Drain(),
@@ -103,6 +128,9 @@ UP: tuple[Up, ...] = (
     Oldest(1),
     CallRoll(1),
     Reloaded(),
+    Told(1, Findings()),
+    Told(1, Findings((ChannelRow("c", 1, 2, 3),), (CONNECTION,), (4,))),
+    Seen((Subscribed("ws", Channel("c"), 1),)),
     Counts({"requests": 3}),
     Bye(),
 )

@@ -56,3 +56,11 @@ def test_channels_have_an_order_each_and_the_news_have_one_order() -> None:
     found = sift(items, (on("a"), on("1", other)))
     assert [each.id for each in found.news] == ["b", "2"]
     assert (found.contained, found.unsure) == (1, ())
+
+
+@pytest.mark.parametrize(("takes_wildcards", "news"), [(True, ["1", "b", "2"]), (False, ["b"])])
+def test_x01_what_comes_by_a_place_for_many_is_news(takes_wildcards: bool, news: list[str]) -> None:
+    other = Channel("other")
+    items = (item("1", "0", other), item("b", "a"), item("2", "0", other))
+    found = sift(items, (on("a"), on(None, Channel("ot*"))), takes_wildcards=takes_wildcards)
+    assert [each.id for each in found.news] == news

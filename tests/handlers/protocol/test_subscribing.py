@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.protocol.filters import IN_TURN
 from handlers.protocol.instruct import ChannelHold
 from handlers.protocol.names import Channel, ItemId
 from handlers.protocol.subscribing import (
@@ -13,7 +14,10 @@ from handlers.protocol.subscribing import (
     Inquiry,
     Subscribing,
     Subscription,
+    id_on,
+    in_turn,
     last_seen,
+    place_for,
     resumed,
     subscribing,
     suspended,
@@ -78,7 +82,7 @@ def test_only_filters_that_change_content_count_in_their_order(
 ) -> None:
     hold = ChannelHold(name="a", filters=filters)
     found = subscribing([hold], prefix="", implicit=(), limit=20)
-    assert found.subscriptions == (Subscription(channel=Channel("a"), filters=filters),)
+    assert found.subscriptions == in_turn((Subscription(channel=Channel("a"), filters=filters),))
     assert found.subscriptions[0].content_filters == content_filters
 
 
@@ -137,3 +141,52 @@ def test_a_place_is_changed_where_it_is() -> None:
     changed = Subscription(channel=a.channel, prev_id=ItemId("1"))
     assert with_place((a, b), changed) == (changed, b)
     assert with_place((a, b), c) == (a, b, c)
+
+
+@pytest.mark.parametrize(
+    ("channel", "takes_wildcards", "place"),
+    [
+        ("abc", True, "abc"),
+        ("abd", True, "ab*"),
+        ("acd", True, "a*"),
+        ("b", True, None),
+        ("ab*", True, "ab*"),
+        ("abd", False, None),
+        ("ab*", False, "ab*"),
+    ],
+)
+def test_x01_items_come_by_the_most_exact_place(channel: str, *, takes_wildcards: bool, place: str | None) -> None:
+    places = [Subscription(channel=Channel(name)) for name in ("a*", "ab*", "abc", "*x")]
+    found = place_for(Channel(channel), places, takes_wildcards=takes_wildcards)
+    assert (found.channel if found is not None else None) == place
+
+
+@pytest.mark.parametrize(("takes_wildcards", "prev_ids"), [(True, [None, "1"]), (False, ["1", "1"])])
+def test_x01_a_place_for_many_channels_has_no_last_id(takes_wildcards: bool, prev_ids: list[str | None]) -> None:
+    wanted = [ChannelHold(name=name, prev_id=ItemId("1")) for name in ("a*", "a")]
+    found = subscribing(wanted, prefix="p-", implicit=(), limit=9, takes_wildcards=takes_wildcards)
+    assert [each.prev_id for each in found.subscriptions] == prev_ids
+
+
+def test_a_filter_to_ask_puts_all_places_of_a_session_in_turn() -> None:
+    plain = Subscription(channel=Channel("a"), filters=("skip-self",), prev_id=ItemId("1"))
+    asking = Subscription(channel=Channel("b"), filters=("http-check",))
+    assert in_turn((plain,)) == (plain,)
+    marked = in_turn((plain, asking))
+    assert [each.filters for each in marked] == [("skip-self", IN_TURN), ("http-check", IN_TURN)]
+    assert marked[0].prev_id == "1"
+    assert in_turn(marked) == marked
+    assert all(each.is_selective for each in marked)
+    assert resumed(suspended(marked[0])) == marked[0]
+
+
+def test_a_hold_with_a_filter_to_ask_is_in_turn() -> None:
+    channels = [ChannelHold(name="a"), ChannelHold(name="b", filters=("http-modify",))]
+    found = subscribing(channels, prefix="", implicit=(Channel("c"),), limit=5)
+    assert all(IN_TURN in each.filters for each in found.subscriptions)
+    assert [each.content_filters for each in found.subscriptions] == [(), ("http-modify",), ()]
+
+
+def test_the_id_on_a_channel_is_that_of_its_place() -> None:
+    places = (Subscription(channel=Channel("a"), prev_id=ItemId("1")), Subscription(channel=Channel("b")))
+    assert [id_on(places, name) for name in ("a", "b", "c")] == ["1", "", None]

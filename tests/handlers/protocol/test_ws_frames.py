@@ -26,6 +26,7 @@ from handlers.protocol.ws_frames import (
     encode_masked,
     parse_close,
     sendable_close,
+    split_frames,
 )
 from tests.handlers.protocol.ws_reading import (
     BINARY,
@@ -372,3 +373,16 @@ def sent_by(protocol: Protocol, frames: list[Seen]) -> bytes:
 )
 def test_a_close_without_a_code_is_a_normal_one_to_the_other_side(close: CloseReason, told: CloseReason) -> None:
     assert coded_close(close) == told
+
+
+def test_frames_of_our_own_are_split_again() -> None:
+    frames = (
+        LibraryFrame(Opcode.TEXT, b"x" * 70_000),
+        LibraryFrame(Opcode.PING, b""),
+        LibraryFrame(Opcode.TEXT, b"y", fin=False),
+    )
+    data = b"".join(encode_frame(frame.opcode, bytes(frame.data), fin=frame.fin) for frame in frames)
+    assert split_frames(data) == frames
+    assert split_frames(b"") == ()
+    with pytest.raises(ValueError, match="incomplete"):
+        split_frames(data[:-1])

@@ -126,6 +126,26 @@ def test_no_route_that_fits_is_better_than_the_one_selected(
         assert (selected.proto is not None, len(selected.path_beg), selected.ssl is not None) == max(ranks)
 
 
+@pytest.mark.parametrize(
+    ("route_id", "path", "target"),
+    [
+        ("one", b"/a/x", "one:1"),
+        ("one", b"/b", None),
+        ("hidden", b"/b", "hidden:1"),
+        ("unknown", b"/a", None),
+        ("shared", b"/a", "one:1"),
+        ("shared", b"/z", "any:1"),
+        ("", b"/z", "any:1"),
+    ],
+)
+def test_r11_an_id_leads_to_its_route_whatever_the_condition(route_id: str, path: bytes, target: str | None) -> None:
+    """An unknown id and another path lead nowhere; one that several routes have counts for nothing."""
+    routes = table(
+        "* any:1", "*,path_beg=/a,id=one one:1", ",id=hidden hidden:1", "a.com,id=shared s:1", "b.com,id=shared s:2"
+    )
+    assert name(routes.select(host="h", proto=Proto.HTTP, ssl=False, path=path, route_id=route_id)) == target
+
+
 @given(st.text() | st.text("[]:a "))
 def test_any_host_header_gives_a_host(header: str) -> None:
     assert host_of(header) != ""

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from proxy.errors import RoutesError
 from proxy.protocol.route_line import Section, encode_sections
 from proxy.protocol.routes import (
-    NOT_SUPPORTED_YET,
     JsonpMode,
     Proto,
     Route,
@@ -136,10 +135,16 @@ def test_targets_keep_their_order_and_their_own_options() -> None:
         ("*,header=:a b:80", "header must use format 'name:value'"),
         ('*,header="A B:c" b:80', "header must use format 'name:value'"),
         ("*,jsonp_mode=plain b:80", "jsonp_mode must be set to 'basic' or 'extended'"),
+        ("*,jsonp_defcb=a() b:80", "jsonp_defcb must be the name of a function"),
+        ('*,jsonp_defmethod="A B" b:80', "jsonp_defmethod must be a method"),
+        ("*,jsonp_defmethod=CONNECT b:80", "jsonp_defmethod must be a method"),
         ('*,as_host="a b" b:80', "as_host must use format 'host[:port]'"),
         ("*,as_host=a:0 b:80", "as_host must use format 'host[:port]'"),
         ('*,replace_beg="/a b" b:80', "replace_beg must be an encoded path"),
         ("*,replace_beg=/é b:80", "replace_beg must be an encoded path"),
+        ("*,sockjs=s b:80", "sockjs must be an encoded path"),
+        ('*,sockjs="/a b" b:80', "sockjs must be an encoded path"),
+        ("*,sockjs=/s,sockjs_as_path=/é b:80", "sockjs_as_path must be an encoded path"),
         ("* b:80 c", "target bad format"),
         ("* b:80 c:x", "target invalid port"),
     ],
@@ -161,10 +166,9 @@ def test_an_unusable_line_is_refused_with_file_line_and_reason(line: str, reason
             "*,log_level=x b:80",
             [
                 "not a number, taken as 0: log_level",
-                "not supported yet: log_level (log level of a route)",
             ],
         ),
-        (",id=a b:80", ["not supported yet: reaching a route by its id (Pushpin-Route)"]),
+        (",id=a b:80", ["route without host is reached by Pushpin-Route alone (proxy.accept_pushpin_route)"]),
         ("*,id= b:80,sub", ["option without a value is ignored: id", "option without a value is ignored: sub"]),
         ("*,id=a,id=b b:80", ["option is repeated, the last one counts: id"]),
         ("*,mercure_link,mercure_link=/x b:80", ["option is repeated, the last one counts: mercure_link"]),
@@ -173,29 +177,14 @@ def test_an_unusable_line_is_refused_with_file_line_and_reason(line: str, reason
         ("a.com:80 b:80", ["condition never matches: hosts are compared without their port"]),
         ("[::1]:80 b:80", ["condition never matches: hosts are compared without their port"]),
         (",debug b:80", ["route without host and id is never reached"]),
-        ("* a:1,untrusted b:2,untrusted", ["not supported yet: untrusted (internal addresses are not refused)"]),
-        ("* zhttp/ipc://x", ["not supported yet: zhttp/ (ZeroMQ backends)"]),
-        ("* zhttpreq/ipc://x", ["not supported yet: zhttpreq/ (ZeroMQ backends)"]),
+        ("*,session zhttp/ipc://x,ipc_file_mode=600", []),
+        ("* zhttpreq/ipc://x", []),
     ],
 )
 def test_what_is_odd_about_a_line_is_told_and_the_line_still_loads(line: str, notices: list[str]) -> None:
     parsed = parse_lines([line], source="routes")
     assert len(parsed.routes) == 1
     assert [notice.text for notice in parsed.notices] == notices
-
-
-@pytest.mark.parametrize("name", NOT_SUPPORTED_YET)
-def test_nothing_that_is_not_supported_yet_is_passed_over_in_silence(name: str) -> None:
-    line = {
-        "zhttp/": "* zhttp/ipc://x",
-        "zhttpreq/": "* zhttpreq/ipc://x",
-        "ipc_file_mode": "* b:80,ipc_file_mode=600",
-        "jsonp_mode": "*,jsonp_mode=basic b:80",
-        "over_http": "* b:80,over_http",
-        "one_event": "* b:80,one_event",
-        "untrusted": "* b:80,untrusted",
-    }.get(name, f"*,{name}=x b:80")
-    assert f"not supported yet: {name} ({NOT_SUPPORTED_YET[name]})" in texts(line)
 
 
 def test_a_bad_line_costs_no_other_line() -> None:
@@ -245,8 +234,11 @@ conditions = st.builds(
             "header": words.map("Name:".__add__),
             "jsonp_mode": st.sampled_from(["basic", "extended"]),
             "log_level": numbers,
-            **dict.fromkeys(("id", "sig_iss", "sig_key", "prefix", "sockjs", "sockjs_as_path", "mercure_link"), words),
-            **dict.fromkeys(("jsonp_cb", "jsonp_body", "jsonp_defcb", "jsonp_defmethod"), words),
+            **dict.fromkeys(("id", "sig_iss", "sig_key", "prefix", "mercure_link"), words),
+            **dict.fromkeys(("sockjs", "sockjs_as_path"), paths),
+            "jsonp_defcb": st.sampled_from(["cb", "a.b[0]"]),
+            "jsonp_defmethod": st.sampled_from(["GET", "PUT", "x-own"]),
+            **dict.fromkeys(("jsonp_cb", "jsonp_body"), words),
             **dict.fromkeys(("orig_headers", "debug", "aco", "session", "no_grip"), flag),
         }
     ),

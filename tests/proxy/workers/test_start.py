@@ -18,6 +18,8 @@ START = WorkerStart(
     settings=settings_from([*MIXED, "mercure.playground=true", "publish.token=secret"], routes=["* test"]),
     link="/tmp/holdfast-x/2-1",  # noqa: S108  # nothing is made there
     addresses=(Bound(socket.AF_INET6, "::", 7999), Bound(socket.AF_INET, "127.0.0.1", 80)),
+    tls_addresses=(Bound(socket.AF_INET, "127.0.0.1", 443),),
+    unix_sockets=(7, 8),
 )
 
 

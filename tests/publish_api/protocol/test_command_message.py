@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.protocol.tnetstring import Encodable, encode_tnetstring, parse_tnetstring
 from publish_api.protocol.command_message import Reply, Request, RequestError, encode_reply, parse_request
-from publish_api.protocol.tnetstring import Encodable, encode_tnetstring, parse_tnetstring
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from handlers.errors import ItemError
 from handlers.protocol.items import HttpStreamFormat, Item
 from handlers.protocol.names import Channel
+from handlers.protocol.tnetstring import Encodable, encode_tnetstring
 from publish_api.protocol.item_message import parse_item_message, parse_pulled, parse_subscribed
-from publish_api.protocol.tnetstring import Encodable, encode_tnetstring
 
 FIELDS: dict[str, Encodable] = {"channel": "c", "http-stream": {"content": "A"}}
 ITEM = Item(channel=Channel("c"), http_stream=HttpStreamFormat(content=b"A"))
@@ -23,14 +23,14 @@ JSON = b"J" + json.dumps(FIELDS).encode()
 
 @pytest.mark.parametrize("data", [BARE, b"T" + BARE, BARE + b"zz", b"0" + BARE, JSON, b"J " + JSON[1:], JSON + b"\n"])
 def test_an_item_is_written_in_one_of_three_ways(data: bytes) -> None:
-    assert parse_item_message(data) == ITEM
-    assert parse_pulled([data]) == ITEM
+    assert parse_item_message(data) == (ITEM,)
+    assert parse_pulled([data]) == (ITEM,)
 
 
 def test_json_has_bytes_as_base64_and_tagged_netstrings_have_them_as_they_are() -> None:
-    assert parse_item_message(b'J{"channel":"c","http-stream":{"content-bin":"QQ=="}}') == ITEM
+    assert parse_item_message(b'J{"channel":"c","http-stream":{"content-bin":"QQ=="}}') == (ITEM,)
     binary = parse_item_message(encode_tnetstring({"channel": "c", "http-stream": {"content": b"\x00\xff"}}))
-    assert binary == Item(channel=Channel("c"), http_stream=HttpStreamFormat(content=b"\x00\xff"))
+    assert binary == (Item(channel=Channel("c"), http_stream=HttpStreamFormat(content=b"\x00\xff")),)
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,27 @@ def test_what_is_no_item_is_refused_with_the_reason(data: bytes, why: str) -> No
     assert str(caught.value) == why
 
 
-@pytest.mark.parametrize("data", [BARE, JSON, encode_tnetstring({"http-stream": {"content": "A"}})])
+MANY: dict[str, Encodable] = {"channels": ["a", "b"], "http-stream": {"content": "A"}}
+
+
+@pytest.mark.parametrize("data", [encode_tnetstring(MANY), b"J" + json.dumps(MANY).encode()])
+def test_x02_an_item_for_many_channels_is_one_for_each(data: bytes) -> None:
+    assert [each.channel for each in parse_pulled([data])] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        BARE,
+        JSON,
+        encode_tnetstring({"http-stream": {"content": "A"}}),
+        encode_tnetstring(MANY),
+        b"J" + json.dumps(MANY).encode(),
+    ],
+)
 def test_the_channel_in_front_of_an_item_is_its_channel(data: bytes) -> None:
-    assert parse_subscribed([b"other", data]).channel == "other"
-    assert parse_subscribed([b"", data]).channel == ""
-    assert parse_subscribed([b"\xff", data]).channel == "\N{REPLACEMENT CHARACTER}"
+    for part, channel in ((b"other", "other"), (b"", ""), (b"\xff", "\N{REPLACEMENT CHARACTER}")):
+        assert [each.channel for each in parse_subscribed([part, data])] == [channel]
 
 
 @pytest.mark.parametrize("data", [b"J5", encode_tnetstring(5)])

@@ -13,11 +13,13 @@ from handlers.counters import Counters
 from handlers.errors import Busy, StorageError
 from handlers.protocol.items import Action, HttpStreamFormat, Item, WsMessageFormat
 from handlers.protocol.names import Channel
-from publish_api.protocol.tnetstring import Encodable, encode_tnetstring, parse_tnetstring
-from publish_api.protocol.zmq_spec import parse_spec
-from publish_api.zeromq.binding import bind, open_socket
+from handlers.protocol.survey import FindConnections, Findings, RefreshConnection
+from handlers.protocol.tnetstring import Encodable, encode_tnetstring, parse_tnetstring
+from handlers.protocol.zmq_spec import parse_spec
+from handlers.zeromq.binding import bind, open_socket
 from publish_api.zeromq.commands import Commands
 from publish_api.zeromq.reader import SocketReader
+from tests.support.surveying import ScriptedSurveyor, connection
 from tests.support.turns import settle, until
 from tests.support.zeromq import ZeroMQPeer, zeromq_peer
 
@@ -44,7 +46,10 @@ class Sink:
 class Commanding:
     """A command socket, and whoever gives it commands."""
 
-    def __init__(self, socket: zmq.Socket[bytes], endpoint: str, peer: ZeroMQPeer, *, recovers: bool) -> None:
+    def __init__(
+        self, socket: zmq.Socket[bytes], endpoint: str, peer: ZeroMQPeer, *, recovers: bool, surveys: bool
+    ) -> None:
+        self.surveyor = ScriptedSurveyor()
         self.sink = Sink()
         self.endpoint = endpoint
         self.peer = peer
@@ -56,6 +61,7 @@ class Commanding:
             max_message=1000,
             counters=self.counters,
             recover=self.recover if recovers else None,
+            surveyor=self.surveyor if surveys else None,
         )
         self.commands.begin(SocketReader(socket, self.commands.take))
 
@@ -67,11 +73,12 @@ class Commanding:
 
 
 @asynccontextmanager
-async def commanding(*, recovers: bool = True) -> AsyncGenerator[Commanding]:
+async def commanding(*, recovers: bool = True, surveys: bool = True) -> AsyncGenerator[Commanding]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = open_socket(context, zmq.ROUTER)
     async with zeromq_peer() as peer:
-        each = Commanding(socket, bind(socket, parse_spec("tcp://127.0.0.1:0")), peer, recovers=recovers)
+        endpoint = bind(socket, parse_spec("tcp://127.0.0.1:0"))
+        each = Commanding(socket, endpoint, peer, recovers=recovers, surveys=surveys)
         try:
             yield each
         finally:
@@ -99,17 +106,13 @@ def refused(condition: bytes, value: bytes | None = None) -> dict[str, object]:
         ("conncheck", {"ids": "a"}, refused(b"bad-request")),
         ("conncheck", {"ids": [1]}, refused(b"bad-request")),
         ("conncheck", {"ids": []}, done([])),
-        ("conncheck", {"ids": ["a"]}, refused(b"not-supported", b"Not supported yet: conncheck.")),
+        ("conncheck", {"ids": ["a"]}, done([])),
         ("refresh", None, refused(b"bad-request")),
         ("refresh", {"cid": 1}, refused(b"bad-request")),
         ("refresh", {"cid": None, "channel": "c"}, refused(b"bad-request")),
         ("refresh", {"channel": 4}, refused(b"bad-request")),
-        ("refresh", {"cid": "x"}, refused(b"not-supported", b"Not supported yet: refresh of one connection.")),
-        (
-            "refresh",
-            {"cid": "x", "channel": "c"},
-            refused(b"not-supported", b"Not supported yet: refresh of one connection."),
-        ),
+        ("refresh", {"cid": "x"}, refused(b"item-not-found")),
+        ("refresh", {"cid": "x", "channel": "c"}, refused(b"item-not-found")),
         ("publish", None, refused(b"bad-request", b"Invalid format: object does not contain 'items'")),
         ("publish", {}, refused(b"bad-request", b"Invalid format: object does not contain 'items'")),
         (
@@ -163,7 +166,56 @@ async def test_recover_does_what_it_was_given_to_do() -> None:
         assert await each.ask("recover", {}) == done()
         assert each.recovered == 2
     async with commanding(recovers=False) as each:
-        assert await each.ask("recover") == refused(b"not-supported", b"Not supported yet: recover.")
+        assert await each.ask("recover") == refused(b"not-supported", b"Not supported: recover.")
+
+
+async def test_connections_are_asked_for_by_their_ids() -> None:
+    async with commanding() as each:
+        each.surveyor.found = Findings(connections=(connection("ws-id", 5), connection("1-7", 7)))
+        # By either of the ids that a WebSocket over HTTP has; in the order asked for.
+        ids: list[Encodable] = ["1-7", b"\xff", "gone", "1-5", "ws-id", ""]
+        assert await each.ask("conncheck", {"ids": ids}) == done([b"1-7", b"1-5", b"ws-id"])
+        assert each.surveyor.asked == [
+            FindConnections(("1-7", "\N{REPLACEMENT CHARACTER}", "gone", "1-5", "ws-id", ""))
+        ]
+
+
+async def test_one_connection_is_refreshed() -> None:
+    async with commanding() as each:
+        each.surveyor.found = Findings(connections=(connection("ws-id", 5),))
+        assert await each.ask("refresh", {"cid": "ws-id"}) == done()
+        assert each.surveyor.asked == [RefreshConnection("ws-id")]
+        each.surveyor.found = Findings(connections=(connection("ws-id", 5),), missing=(2,))
+        assert await each.ask("refresh", {"cid": "ws-id"}) == done()
+
+
+async def test_that_not_everybody_has_answered_is_told() -> None:
+    async with commanding() as each:
+        each.surveyor.found = Findings(missing=(2,))
+        assert await each.ask("refresh", {"cid": "x"}) == refused(b"proxy-request-failed")
+        each.surveyor.found = Findings(connections=(connection("a", 5),), missing=(2,))
+        assert await each.ask("conncheck", {"ids": ["a"]}) == refused(b"proxy-request-failed")
+
+
+async def test_where_nobody_can_be_asked_that_is_told() -> None:
+    async with commanding(surveys=False) as each:
+        not_supported = refused(b"not-supported", b"Not supported: asking for connections.")
+        assert await each.ask("conncheck", {"ids": ["a"]}) == not_supported
+        assert await each.ask("refresh", {"cid": "a"}) == not_supported
+        assert await each.ask("conncheck", {"ids": []}) == done([])
+
+
+async def test_the_next_command_waits_for_the_answer_to_the_last() -> None:
+    async with commanding() as each:
+        each.surveyor.waits = True
+        asking = asyncio.create_task(each.ask("conncheck", {"ids": ["a"]}))
+        await until(lambda: each.surveyor.waiting)
+        later = asyncio.create_task(each.ask("publish", {"items": [GOOD]}))
+        await settle()
+        assert each.sink.items == []
+        each.surveyor.waiting[0].set_result(Findings())
+        assert await asking == done([])
+        assert await later == done()
 
 
 async def test_the_reply_to_what_must_be_stored_comes_when_it_is() -> None:

@@ -11,10 +11,10 @@ import zmq
 from handlers.counters import Counters
 from handlers.errors import Busy, StorageError
 from handlers.protocol.items import Item
+from handlers.protocol.tnetstring import encode_tnetstring
+from handlers.protocol.zmq_spec import parse_spec
+from handlers.zeromq.binding import bind, open_socket
 from publish_api.protocol.item_message import parse_pulled
-from publish_api.protocol.tnetstring import encode_tnetstring
-from publish_api.protocol.zmq_spec import parse_spec
-from publish_api.zeromq.binding import bind, open_socket
 from publish_api.zeromq.intake import Intake
 from publish_api.zeromq.reader import SocketReader
 from tests.support.clock import ManualClock

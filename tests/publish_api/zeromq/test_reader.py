@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import zmq
 
-from publish_api.protocol.zmq_spec import parse_spec
-from publish_api.zeromq.binding import bind, open_socket
+from handlers.protocol.zmq_spec import parse_spec
+from handlers.zeromq.binding import bind, open_socket
 from publish_api.zeromq.reader import AT_ONCE, BYTES_AT_ONCE, Parts, SocketReader
 from tests.support.turns import settle, until
 from tests.support.zeromq import zeromq_peer

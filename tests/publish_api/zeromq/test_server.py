@@ -9,7 +9,10 @@ import pytest
 import zmq
 
 from handlers.counters import Counters
-from publish_api.protocol.tnetstring import encode_tnetstring
+from handlers.observer import Observers
+from handlers.protocol.names import Channel
+from handlers.protocol.observed import Interest, Mode, Subscribed
+from handlers.protocol.tnetstring import encode_tnetstring
 from publish_api.zeromq.server import ZeroMQServer
 from publish_api.zeromq.settings import ZeroMQSettings
 from tests.support.clock import ManualClock
@@ -29,7 +32,15 @@ class Serving:
         self.clock = ManualClock()
         self.counters = Counters()
         self.peer = peer
-        self.server = ZeroMQServer(settings, self.sink, counters=self.counters, clock=self.clock)
+        self.observers = Observers()
+        self.server = ZeroMQServer(
+            settings,
+            self.sink,
+            counters=self.counters,
+            clock=self.clock,
+            observers=self.observers,
+            takes_wildcards=True,
+        )
         self.uris = self.server.uris
 
     @property
@@ -120,26 +131,52 @@ async def test_a_publication_by_command_is_published_too() -> None:
         assert each.published == [("c", b"one")]
 
 
-async def test_the_stats_socket_tells_what_its_observer_is_told() -> None:
+async def test_the_stats_socket_tells_what_observers_are_told() -> None:
     async with serving(ZeroMQSettings(stats=ANY, stats_format="json")) as each:
-        observer = each.server.observer
-        assert observer is not None
         subscriber = each.peer.socket(zmq.SUB, each.uris["stats"])
-
-        async def told() -> bytes:
-            # Until it has subscribed there is nobody to tell.
-            async with bounded():
-                while not await subscriber.poll(1):
-                    each.counters.requests += 1
-                    each.clock.advance(0.1)
-                return await subscriber.recv()
-
-        assert (await told()).startswith(b'activity J{"count":1,"from":"holdfast_')
+        # Until it has subscribed there is nobody to tell.
+        async with bounded():
+            while not await subscriber.poll(1):
+                each.counters.requests += 1
+                each.clock.advance(0.1)
+            while not (await subscriber.recv()).startswith(b"sub "):
+                each.observers.observe(Subscribed("ws", Channel("c"), 1))
+                each.clock.advance(0.1)
 
 
-async def test_without_a_stats_socket_nobody_is_to_be_told() -> None:
-    async with serving(ZeroMQSettings(pull=ANY)) as each:
-        assert each.server.observer is None
+async def test_without_a_stats_socket_nobody_asks() -> None:
+    assert not ZeroMQSettings(pull=ANY, sub=(ANY,), command=ANY).interest.is_any
+    assert ZeroMQSettings(stats=ANY).interest == Interest(channels=True, connections=True, deliveries=True)
+
+
+async def test_p07_an_xpub_hears_who_listens() -> None:
+    async with serving(ZeroMQSettings(sub=(ANY,), subscribe="channels")) as each:
+        xpub = each.peer.socket(zmq.XPUB, each.uris["publish-sub"])
+
+        def on(channel: str, subscribers: int, mode: Mode = "stream") -> None:
+            each.observers.observe(Subscribed(mode, Channel(channel), subscribers))
+
+        async with bounded():
+            on("a", 1)
+            assert await xpub.recv() == b"\x01a"
+            on("a", 2)
+            on("a", 1, "ws")
+            on("a", 0)
+            on("b", 1, "response")
+            assert await xpub.recv() == b"\x01b"
+            await xpub.send_multipart([b"b", item("for b", "b")])
+            await until(lambda: each.published == [("b", b"for b")])
+            on("a", 0, "ws")
+            assert await xpub.recv() == b"\x00a"
+            on("b", 0, "response")
+            each.clock.advance(30)
+            on("b", 1, "response")
+            on("b", 0, "response")
+            each.clock.advance(59)
+            on("news-*", 1)
+            assert await xpub.recv() == b"\x01news-"
+            each.clock.advance(1.1)
+            assert await xpub.recv() == b"\x00b"
 
 
 async def test_where_one_endpoint_is_taken_none_is_opened(tmp_path: Path) -> None:

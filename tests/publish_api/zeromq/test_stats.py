@@ -9,8 +9,8 @@ import pytest
 
 from handlers.counters import Counters
 from handlers.observer import Observer
-from handlers.protocol.items import HttpStreamFormat, Item
 from handlers.protocol.names import Channel, ItemId
+from handlers.protocol.observed import Connected, Delivered, Disconnected, Subscribed
 from publish_api.zeromq.settings import ZeroMQSettings
 from publish_api.zeromq.stats import Stats
 from tests.support.clock import ManualClock
@@ -57,18 +57,17 @@ def sub(channel: str, subscribers: int, mode: str = "stream") -> tuple[str, dict
 
 def test_a_message_is_written_as_the_settings_say() -> None:
     telling = Telling(stats_format="tnetstring")
-    telling.observer.subscribed("ws", C, 1)
+    telling.observer.observe(Subscribed("ws", C, 1))
     assert telling.sent == [b"sub T68:4:from,2:me,4:mode,2:ws,7:channel,1:c,3:ttl,2:60#11:subscribers,1:1#}"]
 
 
 def test_one_hold_is_told_of_from_its_beginning_to_its_end() -> None:
     telling = Telling()
-    item = Item(channel=C, id=ItemId("i1"), http_stream=HttpStreamFormat(content=b"x"))
-    telling.observer.connected("id", "http", "127.0.0.1", is_tls=False)
-    telling.observer.subscribed("stream", C, 1)
-    telling.observer.delivered(item, "http-stream", 1)
-    telling.observer.subscribed("stream", C, 0)
-    telling.observer.disconnected("id")
+    telling.observer.observe(Connected("id", "stream", "127.0.0.1"))
+    telling.observer.observe(Subscribed("stream", C, 1))
+    telling.observer.observe(Delivered(C, ItemId("i1"), "http-stream", 1))
+    telling.observer.observe(Subscribed("stream", C, 0))
+    telling.observer.observe(Disconnected("id", "stream", (C,)))
     assert telling.told() == [
         ("conn", {"id": "id", "type": "http", "peer-address": "127.0.0.1", "ttl": 120}),
         sub("c", 1),
@@ -80,14 +79,14 @@ def test_one_hold_is_told_of_from_its_beginning_to_its_end() -> None:
 
 def test_an_item_without_an_id_is_told_of_without_one() -> None:
     telling = Telling()
-    telling.observer.delivered(Item(channel=C), "ws-message", 3)
+    telling.observer.observe(Delivered(C, None, "ws-message", 3))
     assert telling.told() == [("message", {"channel": "c", "count": 3, "transport": "ws-message"})]
 
 
 def test_the_first_subscriber_is_told_of_at_once_and_more_of_them_in_a_moment() -> None:
     telling = Telling()
     for count in (1, 2, 3):
-        telling.observer.subscribed("response", C, count)
+        telling.observer.observe(Subscribed("response", C, count))
     assert telling.told() == [sub("c", 1, "response")]
     telling.clock.advance(0.11)
     assert telling.told() == [sub("c", 3, "response")]
@@ -97,9 +96,9 @@ def test_the_first_subscriber_is_told_of_at_once_and_more_of_them_in_a_moment() 
 
 def test_the_same_channel_in_another_mode_is_another_thing() -> None:
     telling = Telling()
-    telling.observer.subscribed("stream", C, 1)
-    telling.observer.subscribed("ws", C, 1)
-    telling.observer.subscribed("stream", C, 0)
+    telling.observer.observe(Subscribed("stream", C, 1))
+    telling.observer.observe(Subscribed("ws", C, 1))
+    telling.observer.observe(Subscribed("stream", C, 0))
     telling.told()
     telling.clock.advance(46)
     assert [told for told in telling.told() if told[0] == "sub"] == [sub("c", 1, "ws")]
@@ -107,11 +106,11 @@ def test_the_same_channel_in_another_mode_is_another_thing() -> None:
 
 def test_what_still_holds_is_told_again_in_time() -> None:
     telling = Telling(stats_interval=0, stats_connection_ttl=40, stats_subscription_ttl=60)
-    telling.observer.connected("one", "ws", "::1", is_tls=True)
-    telling.observer.subscribed("stream", C, 1)
+    telling.observer.observe(Connected("one", "ws", "::1", is_tls=True))
+    telling.observer.observe(Subscribed("stream", C, 1))
     telling.clock.advance(20)
-    telling.observer.connected("two", "ws", "::1", is_tls=True)
-    telling.observer.subscribed("stream", D, 1)
+    telling.observer.observe(Connected("two", "ws", "::1", is_tls=True))
+    telling.observer.observe(Subscribed("stream", D, 1))
     telling.told()
 
     telling.clock.advance(10.2)
@@ -119,8 +118,8 @@ def test_what_still_holds_is_told_again_in_time() -> None:
     assert telling.told() == [one]
     telling.clock.advance(15)
     assert telling.told() == [sub("c", 1)]
-    telling.observer.disconnected("two")
-    telling.observer.subscribed("stream", D, 0)
+    telling.observer.observe(Disconnected("two", "ws"))
+    telling.observer.observe(Subscribed("stream", D, 0))
     telling.told()
     telling.clock.advance(15.2)
     assert telling.told() == [one]
@@ -130,7 +129,7 @@ def test_what_still_holds_is_told_again_in_time() -> None:
 
 def test_the_end_of_what_was_never_told_of_is_not_told() -> None:
     telling = Telling()
-    telling.observer.disconnected("nobody")
+    telling.observer.observe(Disconnected("nobody", "ws"))
     assert telling.told() == []
 
 
@@ -177,9 +176,33 @@ def test_an_interval_of_zero_means_no_reports() -> None:
     assert telling.told() == []
 
 
-def test_nothing_is_counted_once_it_is_closed() -> None:
+def test_a_route_with_an_id_is_named() -> None:
+    telling = Telling()
+    telling.observer.observe(Connected("id", "response", "127.0.0.1", route="r"))
+    telling.observer.observe(Disconnected("id", "response", route="r"))
+    assert telling.told() == [
+        ("conn", {"id": "id", "type": "http", "peer-address": "127.0.0.1", "route": "r", "ttl": 120}),
+        ("conn", {"id": "id", "route": "r", "unavailable": True}),
+    ]
+
+
+def test_without_single_connections_the_most_there_were_is_told() -> None:
+    telling = Telling(stats_connection_send=False, stats_interval=0)
+    telling.observer.observe(Connected("1", "ws", "::1"))
+    telling.clock.advance(0.11)
+    assert telling.told() == [("conn-max", {"max": 1, "ttl": 60})]
+    telling.observer.observe(Connected("2", "ws", "::1"))
+    telling.observer.observe(Connected("3", "ws", "::1"))
+    telling.observer.observe(Disconnected("3", "ws"))
+    assert telling.told() == []
+    telling.clock.advance(1)
+    assert telling.told() == [("conn-max", {"max": 3, "ttl": 60})]
+
+
+def test_nothing_is_told_once_it_is_closed() -> None:
     telling = Telling()
     telling.stats.close()
+    telling.observer.observe(Subscribed("ws", C, 1))
     telling.counters.requests += 1
     telling.clock.advance(100)
     assert telling.told() == []

@@ -1,0 +1,224 @@
+"""With several workers: passes a SockJS client's connection to the worker that has its session.
+
+The kernel gives each connection to any worker, and a session's requests come by several. Which worker has a session
+follows from its key alone, so that nobody needs to be asked. A connection is passed with the request that has come by
+it, read to its end and not answered: its file descriptor goes to the other process over a Unix socket, and what comes
+by it later comes there. Of a connection by TLS half is in this process's memory: it stays here, and its bytes are
+relayed (`relay`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import cast
+
+from handlers.session import Session, Site
+from handlers.sockjs.session import Key
+from proxy.errands import Errands
+from proxy.exchange import Exchange
+from proxy.sockjs.relay import Relay, RelayedTransport, RelayEnd
+
+log = logging.getLogger("holdfast.sockjs")
+
+BACKLOG = 1024
+NOT_PASSED = "SockJS session not reachable."
+SIGN = b"\0"
+"""What is sent with the descriptors: something has to be."""
+
+Adopt = Callable[[asyncio.Transport, bytes], None]
+"""Serves a connection that has come from another worker, beginning with these bytes."""
+
+
+def owner_of(key: Key, workers: int) -> int:
+    """Return the number, from 1, of the worker that has the session."""
+    return zlib.crc32(b"\0".join(key)) % workers + 1
+
+
+class Passing:
+    """One worker's: passes connections on, and takes those of the others. `listen` once, then `close`."""
+
+    def __init__(self, *, folder: Path, number: int, workers: int, errands: Errands) -> None:
+        """`folder` is for this Holdfast's processes alone; `number` is this one's of `workers`, from 1."""
+        self._folder = folder
+        self._number = number
+        self._workers = workers
+        self._errands = errands
+        self._socket: socket.socket | None = None
+
+    def is_here(self, key: Key) -> bool:
+        """Say whether a session is this worker's."""
+        return owner_of(key, self._workers) == self._number
+
+    def listen(self, adopt: Adopt) -> None:
+        """Take connections from the other workers. Raises OSError."""
+        path = self._path(self._number)
+        path.unlink(missing_ok=True)  # of a worker of this number that has died
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._socket.bind(str(path))
+        self._socket.listen(BACKLOG)
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._accept, adopt)
+
+    def close(self) -> None:
+        """Take no more."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+    async def pass_on(self, exchange: Exchange, site: Site, key: Key, body: bytes, label: str) -> bool:
+        """Give the connection, with the request that `body` belongs to, to the worker that has the session.
+
+        False when that cannot be reached; the request is still to be answered then.
+        """
+        with ExitStack() as opened:
+            way = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+            try:
+                await asyncio.get_running_loop().sock_connect(way, str(self._path(owner_of(key, self._workers))))
+            except OSError as error:
+                log.warning("%s: not passed to the worker that has its session: %s", label, error)
+                return False
+            transport = exchange.transport
+            if transport.get_write_buffer_size():
+                # What waits here would come behind what the other worker writes.
+                log.warning("%s: not passed on, its client does not read", label)
+                return False
+            request = exchange.request_with(body)
+            if exchange.is_tls:
+                await self._relay(exchange, site, way, request, label)
+            else:
+                exchange.hand_over(Departing(site=site, transport=transport, label=label, way=way, request=request))
+        site.counters.sockjs_passed += 1
+        return True
+
+    async def _relay(self, exchange: Exchange, site: Site, way: socket.socket, request: bytes, label: str) -> None:
+        near, far = socket.socketpair()
+        with far:
+            _, end = await asyncio.get_running_loop().create_unix_connection(RelayEnd, sock=near)
+            try:
+                transport = exchange.transport
+                # The request goes by the pair, so that what the client has sent behind it follows.
+                send(way, far.fileno(), peer_of(transport), b"")
+                end.transport.write(request)
+                exchange.hand_over(Relay(site=site, transport=transport, label=label, way=end))
+            except BaseException:
+                end.transport.abort()
+                raise
+
+    def _accept(self, adopt: Adopt) -> None:
+        assert self._socket is not None, "it is read"
+        try:
+            way, _ = self._socket.accept()
+        except BlockingIOError:
+            return
+        way.setblocking(False)
+        self._errands.start(self._take(way, adopt), name="a connection of another worker")
+
+    async def _take(self, way: socket.socket, adopt: Adopt) -> None:
+        with way:
+            await readable(way)
+            _, descriptors, _, _ = socket.recv_fds(way, len(SIGN), 2)
+        if len(descriptors) != 2:
+            return  # the other worker has ended meanwhile
+        client, file = descriptors
+        peer, _, data = read_all(file).partition(b"\n")
+        sock = socket.socket(fileno=client)
+        sock.setblocking(False)
+
+        def begin(transport: asyncio.Transport) -> None:
+            adopt(transport, data)
+
+        def make() -> asyncio.Protocol:
+            if not peer:
+                return Arriving(begin)
+            return RelayedTransport(peername=tuple(json.loads(peer)), begin=begin)
+
+        await asyncio.get_running_loop().connect_accepted_socket(make, sock)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"sockjs-{number}"
+
+
+class Departing(Session):
+    """A connection on its way to another worker: its last protocol here."""
+
+    __slots__ = ("_request", "_way")
+
+    def __init__(
+        self, *, site: Site, transport: asyncio.Transport, label: str, way: socket.socket, request: bytes
+    ) -> None:
+        super().__init__(site=site, transport=transport, subscriptions=(), reusable=False, label=label)
+        self._way = way
+        self._request = request
+
+    def attach(self, kept: bytes, *, is_behind: bool) -> None:
+        """Send the connection away, with what has come by it, and close our end."""
+        self.is_attached = True
+        self.transport.set_protocol(self)
+        send(self._way, self.transport.get_extra_info("socket").fileno(), b"", self._request + kept)
+        self.transport.close()
+
+    def on_deadline(self, now: float) -> None:
+        """There is none."""
+
+    def drain(self) -> None:
+        """It is closed already."""
+
+
+class Arriving(asyncio.Protocol):
+    """The first protocol of a connection that comes from another worker."""
+
+    def __init__(self, begin: Callable[[asyncio.Transport], None]) -> None:
+        self._begin = begin
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand it to the clients' server, before anything more comes by it."""
+        self._begin(cast("asyncio.Transport", transport))  # uvloop's are not subclasses of asyncio's
+
+
+def send(way: socket.socket, client: int, peer: bytes, data: bytes) -> None:
+    """Send a client's descriptor; `peer` says who it is where that is another's, `data` what has come by it."""
+    file = write_all(peer + b"\n" + data)
+    try:
+        socket.send_fds(way, [SIGN], [client, file])
+    finally:
+        os.close(file)
+
+
+def peer_of(transport: asyncio.Transport) -> bytes:
+    """Return who a client is, as the other worker is told."""
+    peername = transport.get_extra_info("peername")
+    return json.dumps(peername if isinstance(peername, tuple) else ()).encode()
+
+
+def write_all(data: bytes) -> int:
+    """Return the descriptor of a new file in memory with `data` in it: a socket may not take as much at once."""
+    descriptor = os.memfd_create("request")
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.write(data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def read_all(descriptor: int) -> bytes:
+    """Return what is in a file in memory, and close it."""
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+async def readable(sock: socket.socket) -> None:
+    """Wait until there is something to read, or the end."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(sock.fileno(), ready.set_result, None)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock.fileno())

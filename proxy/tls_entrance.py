@@ -1,0 +1,210 @@
+"""Where TLS clients and publishers come in: accepts their connections, and serves those whose handshake succeeds.
+
+Made by `proxy.client_side` and `proxy.publishers`, one for each listening socket. It accepts by itself, since the
+loop's own server says nothing of a handshake that fails: each is counted and told, and bounded in time. Only a
+handshake has a task; what comes of it is a transport like any other, which this forgets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from handlers.counters import Counters
+from handlers.deadline import Deadline
+from handlers.timers import Clock, TimerHandle
+from proxy.certificates import Certificate
+
+log = logging.getLogger("holdfast.tls")
+
+ACCEPTS_A_TURN = 16
+"""Connections accepted in one turn of the loop: the arithmetic of a handshake takes up to a millisecond."""
+
+PAUSE_SECONDS = 1.0
+"""How long nobody is accepted after the system had no room for another connection."""
+
+QUIET_SECONDS = 10.0
+"""How long nothing more is said about handshakes that fail, except at debug."""
+
+CLOSE_SECONDS = 30.0
+"""How long a connection that is closed may take to send the rest and see the peer's own end."""
+
+LOOP_SECONDS = 5.0
+"""By how much the loop's own bound on a handshake is longer than ours, which the process's clock measures."""
+
+
+class Room(Protocol):
+    """Who is told of a connection before its handshake, because it takes a socket already."""
+
+    def enter(self) -> bool:
+        """Note a connection; False when there is no room for it."""
+        ...
+
+    def has_entered(self) -> None:
+        """Forget one that was noted: its handshake is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSite:
+    """What the entrances of one door share."""
+
+    clock: Clock
+    counters: Counters
+    handshake_timeout: float
+    """Seconds; 0 for the loop's own 60."""
+    room: Room
+
+
+class TlsEntrance:
+    """`open` once, then `close` once."""
+
+    def __init__(
+        self, site: TlsSite, sock: socket.socket, *, certificate: Certificate, make: Callable[[], asyncio.Protocol]
+    ) -> None:
+        """`sock` listens already, and is this entrance's from now on. `make` makes the protocol of a connection."""
+        self._site = site
+        self._sock = sock
+        self._certificate = certificate
+        self._make = make
+        self._loop = asyncio.get_running_loop()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._paused: TimerHandle | None = None
+        self._quiet_until = 0.0
+        self._untold = 0
+
+    def open(self) -> None:
+        """Accept."""
+        self._sock.setblocking(False)
+        self._loop.add_reader(self._sock.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Accept nobody any more, and end the handshakes that are under way."""
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        if self._paused is not None:
+            self._paused.cancel()
+        for task in self._handshakes:
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until no handshake is under way."""
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                sock, _ = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._pause(error)
+                return
+            if not self._site.room.enter():
+                sock.close()
+                continue
+            task = self._loop.create_task(self._admit(sock), name="TLS handshake")
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    def _pause(self, error: OSError) -> None:
+        """Wait: the loop would come back at once, for ever."""
+        log.error("cannot accept a TLS connection: %s; next try in %g seconds", error.strerror, PAUSE_SECONDS)
+        self._loop.remove_reader(self._sock.fileno())
+        self._paused = self._site.clock.call_later(PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        self._paused = None
+        self._loop.add_reader(self._sock.fileno(), self._accept)
+
+    async def _admit(self, sock: socket.socket) -> None:
+        """See a connection through its handshake; the loop then calls the protocol's `connection_made`."""
+        peer = _name_peer(sock)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._shake_hands(sock)
+        except OSError as error:  # ssl.SSLError and TimeoutError are
+            self._failed(peer, error)
+        except Exception:
+            # The root of the handshake's task.
+            log.exception("a TLS handshake was not done")
+        finally:
+            self._site.room.has_entered()
+
+    async def _shake_hands(self, sock: socket.socket) -> None:
+        seconds = self._site.handshake_timeout
+        context = self._certificate.context()  # there has been one, so there is one
+        async with Deadline(self._site.clock, seconds):
+            await self._loop.connect_accepted_socket(
+                self._make,
+                sock,
+                ssl=context,
+                ssl_handshake_timeout=seconds + LOOP_SECONDS if seconds else None,
+                ssl_shutdown_timeout=CLOSE_SECONDS,
+            )
+
+    def _failed(self, peer: str, error: OSError) -> None:
+        """Count a handshake that has failed; of many in a short time a few are told."""
+        self._site.counters.tls_failures += 1
+        why = _describe(error)
+        log.debug("TLS handshake with %s failed: %s", peer, why)
+        if isinstance(error, ConnectionError):
+            return  # a port scan, or a balancer that asks whether the port is open
+        self._untold += 1
+        now = self._site.clock.now()
+        if now >= self._quiet_until:
+            log.info("TLS handshakes failed: %d, the last with %s: %s", self._untold, peer, why)
+            self._quiet_until, self._untold = now + QUIET_SECONDS, 0
+
+
+class OpenRoom:
+    """Room for everybody: a door that counts nobody."""
+
+    def enter(self) -> bool:
+        """Let them in."""
+        return True
+
+    def has_entered(self) -> None:
+        """Nobody was noted."""
+
+
+def ignore_bad_names() -> None:
+    """Have nothing printed about a client that asks for a name which is not ASCII.
+
+    Python ends such a handshake by itself, and shows the operator a traceback; the handshake's end is told anyway.
+    """
+    if not isinstance(sys.unraisablehook, _ExceptBadNames):
+        sys.unraisablehook = _ExceptBadNames(sys.unraisablehook)
+
+
+class _ExceptBadNames:
+    def __init__(self, others: Callable[[sys.UnraisableHookArgs], object]) -> None:
+        self._others = others
+
+    def __call__(self, unraisable: sys.UnraisableHookArgs, /) -> None:
+        if not (isinstance(unraisable.exc_value, UnicodeDecodeError) and isinstance(unraisable.object, bytes)):
+            self._others(unraisable)
+
+
+def _name_peer(sock: socket.socket) -> str:
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:
+        return "somebody"  # who has left already
+
+
+def _describe(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or str(error)).lower().replace("_", " ")
+    if isinstance(error, TimeoutError):
+        return "not done in time"
+    if isinstance(error, ConnectionError):
+        return "the peer has closed the connection"
+    return error.strerror or str(error)

@@ -1,0 +1,91 @@
+"""SockJS by TLS with several workers: a connection stays with the worker that deciphers it, and is served elsewhere."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conversing import message_item, told
+from tests.e2e.sockjs import SockJs
+from tests.support.app_process import AppProcess
+from tests.support.backend import ScriptedBackend
+from tests.support.events import OPEN, control, echo, events
+from tests.support.publisher import publish
+from tests.support.tls_client import TlsClient, install, trusting
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SESSIONS = 8
+
+
+@pytest.fixture(scope="module")
+def certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certs")
+    install(folder, "default", "localhost", "127.0.0.1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trust(certs: Path) -> ssl.SSLContext:
+    return trusting(certs / "default.crt")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def app(certs: Path, backend: ScriptedBackend) -> AsyncGenerator[AppProcess]:
+    names = ("talk", "long", "leave", "peer")
+    routes = [f"*,path_beg=/{name},sockjs=/{name} {backend.address},over_http" for name in names]
+    settings = (
+        "proxy.workers=3",
+        "proxy.tls_listen=127.0.0.1:0",
+        f"proxy.tls_certs={certs}",
+        "proxy.x_forwarded_for=append",
+    )
+    async with AppProcess(*routes, settings=settings) as app:
+        yield app
+
+
+async def connect(app: AppProcess, trust: ssl.SSLContext) -> TlsClient:
+    return await TlsClient.connect_tls(app.proxy_addresses[-1], trust)
+
+
+async def test_every_request_finds_its_session(
+    app: AppProcess, backend: ScriptedBackend, trust: ssl.SSLContext
+) -> None:
+    for number in range(SESSIONS):
+        backend.answers("/talk", events(OPEN, control("subscribe", channel=f"talk{number}")), echo)
+        async with await connect(app, trust) as client, await connect(app, trust) as other:
+            session = SockJs(app, client, "/talk", f"t{number}")
+            assert await session.heard() == "o"
+            request = await told(backend, "/talk")
+            assert request.values(b"x-forwarded-proto") == (b"wss",)
+            assert request.values(b"x-forwarded-for") == (b"127.0.0.1",)
+            sent = await other.fetch(f"{session.url}/xhr_send", method="POST", body=b'["x"]')
+            assert sent.status == 204
+            assert await session.heard() == 'a["x"]'
+            await session.begin("xhr_streaming")
+            await client.head()
+            await client.chunk()
+            await app.settle()
+            await publish(app, message_item(f"talk{number}", "y" * 100_000))
+            assert await client.chunk() == b'a["%b"]\n' % (b"y" * 100_000)
+            await publish(app, message_item(f"talk{number}", action="close", code=4000))
+            assert [await client.chunk(), await client.chunk()] == [b'c[4000,""]\n', b""]
+            assert await session.heard() == 'c[4000,""]'
+    assert (await app.counters())["sockjs_passed"] > 0
+
+
+async def test_a_client_that_leaves_has_left(app: AppProcess, backend: ScriptedBackend, trust: ssl.SSLContext) -> None:
+    for number in range(SESSIONS):
+        backend.answers("/leave", echo)
+        async with await connect(app, trust) as client:
+            session = SockJs(app, client, "/leave", f"l{number}")
+            assert await session.heard() == "o"
+            assert (await told(backend, "/leave")).body == OPEN
+            await session.begin()
+            await app.settle()
+        assert (await told(backend, "/leave")).body == b"DISCONNECT\r\n"
+    await app.until(lambda counters: counters["connections"] == 0)
