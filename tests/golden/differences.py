@@ -97,10 +97,11 @@ def _tables(differences: Sequence[Difference]) -> Iterator[str]:
     for each in differences:
         if each.kind is not Kind.LATER:
             yield _row(_cases(each), _lines(each), each.why, each.section, each.kind)
-    yield "\nThese differ until the feature is there:\n\n| Case | Lacks | Described in |\n|---|---|---|\n"
-    for each in differences:
-        if each.kind is Kind.LATER:
-            yield _row(_cases(each), each.why, each.section)
+    later = [each for each in differences if each.kind is Kind.LATER]
+    if later:
+        yield "\nThese differ until the feature is there:\n\n| Case | Lacks | Described in |\n|---|---|---|\n"
+    for each in later:
+        yield _row(_cases(each), each.why, each.section)
     yield "\n"
 
 
