@@ -55,6 +55,8 @@ class Waiting:
     item: Item
     wanted: tuple[str, ...] | None
     content: bytes | None
+    told: set[Session] | None = None
+    """Who has had one of the items of which each session gets one only (`Edge.deliver_once`)."""
 
 
 class FilterQueue:
@@ -107,7 +109,7 @@ class FilterQueue:
         """Look at the first one: it is done with, or has been asked about, when this returns."""
         session, item = self._session, waiting.item
         place = self._place(item.channel)
-        if place is None:
+        if place is None or (waiting.told is not None and session in waiting.told):
             self._done()
         elif type(place) is Suspended:
             self._done()
@@ -161,7 +163,6 @@ class FilterQueue:
             item_meta=item.meta,
             last_seen=last_seen(places, prefix=session.prefix),
         )
-        self._counters.filter_requests += 1
         self._call_off = self._asker.ask(question, partial(self._answered, asking.name))
 
     def _answered(self, name: str, verdict: Verdict) -> None:
@@ -197,6 +198,8 @@ class FilterQueue:
         self._note(place, item)
         match verdict:
             case Passed(content=content):
+                if waiting.told is not None:
+                    waiting.told.add(self._session)
                 self._room.give(self._session, item, content)
             case Dropped():
                 self._counters.deliveries_filtered += 1

@@ -58,7 +58,7 @@ class Filtering:
             if subscription is None or (told is not None and session in told):
                 continue  # it has ended since the walk began, or has had its item
             if IN_TURN in subscription.filters and self._has_to_wait(session, subscription):
-                self._put(session, told, Waiting(item=item, wanted=wanted, content=content))
+                self._put(session, Waiting(item=item, wanted=wanted, content=content, told=told))
                 continue
             is_ordered = subscription.prev_id is not None or type(subscription) is Suspended
             if is_ordered and not self._is_due(session, subscription, item, told):
@@ -83,9 +83,7 @@ class Filtering:
         if queue is not None:
             queue.close()
 
-    def _put(self, session: Session, told: Told, waiting: Waiting) -> None:
-        if told is not None:
-            told.add(session)
+    def _put(self, session: Session, waiting: Waiting) -> None:
         queue = self._queues.get(session)
         if queue is None:
             assert isinstance(session, Held), "nothing else is in a row"

@@ -155,6 +155,7 @@ class ClientSide:
         )
 
     def _routes_loaded(self) -> None:
+        self._http_filters.forget_ways()
         self._upstream.routes_loaded(target for route in self._router.routes for target in route.targets)
         if self._grip_sessions is None and any(route.session for route in self._router.routes):
             log.warning("there are routes with sessions, but session.state is empty: they have none")
@@ -208,7 +209,8 @@ class ClientSide:
         upstream_key = load_key(settings.upstream_key, "upstream_key")
         outgoing = Outgoing(settings=settings, upstream_key=upstream_key, clock=self._clock, mark=self._mark.encode())
         self.links = self._make_links(outgoing)
-        self.edge.let_ask(HttpFilters(site=self.links.site, links=self.links, router=self._router))
+        self._http_filters = HttpFilters(site=self.links.site, links=self.links, router=self._router)
+        self.edge.let_ask(self._http_filters)
         websockets = self._make_websockets(outgoing)
         return Front(
             router=self._router,

@@ -40,6 +40,10 @@ PAUSE = 0.125
 """Seconds until those that were over the rate are looked at again."""
 WAITING = 10_000
 """Questions that may wait for their turn, in all."""
+WAYS = 20_000
+"""Ways that are remembered: to find one takes longer than all else that a question costs in the fan-out."""
+UNREAD_LIMIT = 4096
+"""Bytes of a body that nobody wants which are read all the same, so that the connection can be used again."""
 
 
 class Asking:
@@ -77,16 +81,21 @@ class HttpFilters:
         self._links = links
         self._router = router
         self._paces: dict[tuple[object, ...], Pace] = {}
+        self._ways: dict[tuple[str, str, str], LinkWay] = {}
+
+    def forget_ways(self) -> None:
+        """Find all ways anew: the routes were loaded."""
+        self._ways.clear()
 
     def ask(self, question: Question, answered: Callable[[Verdict], None]) -> Callable[[], None]:
         """Ask, and tell `answered` what came of it."""
         loop = asyncio.get_running_loop()
+        if self.waiting >= WAITING:
+            return loop.call_soon(answered, Failed(reason=f"{self.waiting} others wait to be asked about")).cancel
         try:
             way = self._way(question)
         except LinkError as error:
             return loop.call_soon(answered, Failed(reason=str(error))).cancel
-        if self.waiting >= WAITING:
-            return loop.call_soon(answered, Failed(reason=f"{self.waiting} others wait to be asked about")).cancel
         asking = Asking(question, way, answered)
         pace = self._paces.get(way.place)
         if pace is None:
@@ -96,6 +105,7 @@ class HttpFilters:
 
     def start(self, asking: Asking) -> None:
         """Send the request of a question whose turn it is."""
+        self.site.counters.filter_requests += 1
         name = f"filter {asking.way.uri.text:.200}"
         asking.task = self.site.errands.start(self._run(asking), name=name)
 
@@ -104,8 +114,14 @@ class HttpFilters:
         self._paces.pop(pace.way.place, None)
 
     def _way(self, question: Question) -> LinkWay:
-        loaded, base = self._origin(question)
-        return self._links.way(loaded, base, follow(base, question.url))
+        place = (question.origin, question.route, question.url)
+        way = self._ways.get(place)
+        if way is None:
+            loaded, base = self._origin(question)
+            if len(self._ways) >= WAYS:
+                self._ways.clear()
+            way = self._ways[place] = self._links.way(loaded, base, follow(base, question.url))
+        return way
 
     def _origin(self, question: Question) -> tuple[LoadedRoute, LinkUri]:
         """Return the request that the session came by, and the route that such a request takes now."""
@@ -154,11 +170,12 @@ class HttpFilters:
             reached.answer.close()
 
     async def _read(self, question: Question, reached: Reached) -> bytes:
-        if question.filter != HTTP_MODIFY or reached.answer.status != 200:
-            return b""
+        is_wanted = question.filter == HTTP_MODIFY and reached.answer.status == 200
         body = bytearray()
         while data := await reached.answer.read():
             body += data
+            if not is_wanted and len(body) > UNREAD_LIMIT:
+                break
             if len(body) > ANSWER_LIMIT:
                 detail = f"{reached.target.name}: more than {ANSWER_LIMIT} bytes of content"
                 raise UpstreamError(status=502, detail=detail)

@@ -19,6 +19,7 @@ import msgspec
 from handlers.counters import Counters
 from handlers.deadline import Deadline
 from handlers.timers import Clock
+from proxy.backend import AnswerTruncated
 from proxy.errors import UnreachableError, UpstreamError
 from proxy.flow import Flow
 from proxy.kept_answer import KeptAnswer
@@ -133,6 +134,9 @@ class Sharing:
             return await self._share(flow, under_way, reached)
         except UpstreamError as error:
             under_way.tell(error)
+            raise
+        except AnswerTruncated:
+            under_way.tell(Alone())  # or one after the other would come to the same
             raise
         finally:
             self._leave(place, under_way)

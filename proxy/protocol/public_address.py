@@ -18,6 +18,7 @@ _NOT_PUBLIC_4: Final = tuple(
             "10.0.0.0/8",
             "100.64.0.0/10",  # shared by a provider's customers, and by clouds
             "127.0.0.0/8",
+            "168.63.129.16/32",  # in no registry: from within Azure it is the host's agent, with keys of the machine
             "169.254.0.0/16",  # link-local, where clouds keep their metadata
             "172.16.0.0/12",
             "192.0.0.0/24",

@@ -13,7 +13,7 @@ from proxy.app import App
 from proxy.http_filters import AT_ONCE, RATE, SECONDS, HttpFilters
 from proxy.router import LineSource, Router
 from tests.proxy.in_process import advance, census, running
-from tests.support.answers import never, text
+from tests.support.answers import chunked, never, text
 from tests.support.backend import ScriptedBackend
 from tests.support.turns import settle, until
 
@@ -112,6 +112,24 @@ async def test_content_over_the_limit_is_a_failure(filters: HttpFilters, backend
     verdict = await Hearing(filters, question(name="http-modify")).heard()
     assert isinstance(verdict, Failed)
     assert verdict.reason.endswith("more than 100000 bytes of content")
+
+
+async def test_a_body_that_nobody_wants_leaves_the_connection_usable(
+    app: App, filters: HttpFilters, backend: ScriptedBackend
+) -> None:
+    backend.answers("/x/filter", chunked(b"ok", b"\n"))
+    for _ in range(3):
+        assert await Hearing(filters, question()).heard() == Passed()
+        await advance(app, 0.1)  # a connection has to rest before another POST may go on it
+    assert len({request.connection for request in backend.requests_for("/x/filter")}) == 1
+
+
+async def test_when_routes_are_loaded_the_ways_are_found_anew(filters: HttpFilters, backend: ScriptedBackend) -> None:
+    backend.answers("/x/filter", text(b""))
+    assert await Hearing(filters, question()).heard() == Passed()
+    filters.forget_ways()
+    assert await Hearing(filters, question()).heard() == Passed()
+    assert filters.site.counters.filter_requests == 2
 
 
 async def test_a_backend_that_does_not_answer_is_a_failure(

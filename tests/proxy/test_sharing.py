@@ -17,13 +17,14 @@ from tests.support.client import RawClient, crowd
 from tests.support.publisher import publish, response_item
 from tests.support.turns import until
 
-SHARE = "proxy.share_all=true"
+# Tests turn the clock while connections are made, which takes as long as it takes.
+SETTINGS = ("proxy.share_all=true", "proxy.connect_timeout=0")
 
 
 @pytest.fixture(params=["own", "aiohttp"])
 async def app(request: pytest.FixtureRequest, backend: ScriptedBackend) -> AsyncGenerator[App]:
     routes = (f"* {backend.address}", f"*,path_beg=/down 127.0.0.1:{closed_port()}")
-    async with running(*routes, settings=[SHARE, f"proxy.backend_client={request.param}"]) as app:
+    async with running(*routes, settings=[*SETTINGS, f"proxy.backend_client={request.param}"]) as app:
         yield app
 
 
@@ -105,9 +106,9 @@ async def test_nobody_waits_for_a_body_that_takes_its_time(
     slow = answer(gate, head(200, b"OK", [(b"Content-Length", b"8")]), b"slow", rest, b"body")
     backend.answers("/", slow, text(b"own"), text(b"own"), text(b"own"))
     await all_ask(app, clients)
+    await until(lambda: len(backend.requests) == 1)
     gate.set()
-    await until(lambda: len(app.clients.open_transports) == 4)
-    for _ in range(3):
+    while len(backend.requests) < 4:  # its time begins when the head is here
         await advance(app, SHARED_SECONDS / 2)
     assert await bodies(clients[1:]) == [b"own"] * 3
     rest.set()
@@ -119,6 +120,7 @@ async def test_when_the_first_leaves_another_asks(
 ) -> None:
     backend.answers("/", never(), text(b"again"))
     await all_ask(app, clients)
+    await until(lambda: len(backend.requests) == 1)
     clients[0].reset()
     assert await bodies(clients[1:]) == [b"again"] * 3
     assert len(backend.requests) == 2
@@ -157,6 +159,21 @@ async def test_an_answer_that_breaks_off_is_asked_for_again_by_the_others(
     rest.set()
     assert (await clients[0].response()).status == 502
     assert await bodies(clients[1:]) == [b"whole"] * 3
+
+
+async def test_answers_that_all_break_off_are_not_waited_for_one_after_the_other(
+    app: App, clients: tuple[RawClient, ...], backend: ScriptedBackend
+) -> None:
+    gate, rest = asyncio.Event(), asyncio.Event()
+    begins = head(200, b"OK", [(b"Content-Length", b"8")])
+    backend.answers("/", answer(gate, begins, b"slow", Ending.CLOSE), answer(rest, begins, b"slow", Ending.CLOSE))
+    await all_ask(app, clients)
+    gate.set()
+    assert (await clients[0].response()).status == 502
+    await until(lambda: len(backend.requests) == 4)
+    rest.set()
+    for client in clients[1:]:
+        assert (await client.head()).status == 200
 
 
 async def test_targets_that_are_down_are_down_for_all(app: App, clients: tuple[RawClient, ...]) -> None:
