@@ -55,11 +55,13 @@ class Crew:
         """Wait until all that was sent is handled, and every request answered."""
         for _ in range(2):
             await settle()
-            for member in self.workers:
-                member.parent.acknowledge()
-            await until(
-                lambda: not any(len(member.link.outstanding) or member.parent.unanswered for member in self.workers)
-            )
+            await until(self._is_quiet)
+
+    def _is_quiet(self) -> bool:
+        """Have all workers acknowledge what has come to them, and say whether nothing is under way."""
+        for member in self.workers:
+            member.parent.acknowledge()
+        return not any(len(member.link.outstanding) or member.parent.unanswered for member in self.workers)
 
 
 class Member:
