@@ -1,7 +1,7 @@
 """How long something takes, as a histogram: a few integers, however often it happens.
 
-Kept by `counters` beside the totals, added up over processes there, and shown by `publish_api.metrics`. What takes less
-than a turn of the loop is measured by `perf_counter`: a loop's own time stands still meanwhile, and goes by milliseconds.
+Kept by `counters` beside the totals, added up over processes there, and shown by `publish_api.metrics`. What is
+over within a turn of the loop is measured by `perf_counter`: the loop's own time stands still meanwhile.
 """
 
 from __future__ import annotations
