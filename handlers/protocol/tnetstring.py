@@ -47,10 +47,13 @@ def parse_tnetstring(data: bytes) -> tuple[Value, bytes]:
 
 
 def encode_tnetstring(value: Encodable) -> bytes:
-    """Encode a value. Raises ValueError for a float that is not finite."""
+    """Encode a value; text that was bytes of no encoding (surrogates) is those again.
+
+    Raises ValueError for a float that is not finite.
+    """
     match value:
         case str():
-            return _tagged(value.encode(), BYTES)
+            return _tagged(value.encode("utf-8", "surrogateescape"), BYTES)
         case bytes():
             return _tagged(value, BYTES)
         case bool():  # before int, which it is

@@ -59,6 +59,7 @@ class ZhttpExchange:
         "_is_head",
         "_is_paused",
         "_keep_alive",
+        "_left",
         "_name",
         "_owed",
         "_received",
@@ -86,6 +87,7 @@ class ZhttpExchange:
         self._is_head = False
         self._seq_in = self._seq_out = 0
         self._expires = self._keep_alive = math.inf
+        self._left: int | None = None  # bytes of the answer's body that may come, None for any number
         self._received = self._owed = 0  # bytes of the answer's body: not read yet, and read but not paid for
         self._is_paused = False
         self.credits = 0
@@ -211,10 +213,18 @@ class ZhttpExchange:
                 self._refuse(f"the answer is malformed: {error}")
                 return
             self.head = self._with_length(head, message)
-        if message.body:
-            self.pieces.append(message.body)
-            self._received += len(message.body)
-        if not message.more:
+            self._left = self.head.length if has_body(method=b"", status=head.status) and not self._is_head else None
+        body = message.body
+        excess = 0 if self._left is None else len(body) - self._left
+        if excess > 0:
+            body = body[: self._left]
+        if body:
+            self.pieces.append(body)
+            self._received += len(body)
+            self._left = None if self._left is None else self._left - len(body)
+        if excess > 0:
+            self._refuse("the answer is longer than it said")
+        elif not message.more:
             self.is_complete = True
         elif self._received > OVERRUN_LIMIT:
             self._refuse("the worker sends more than it has credits for")

@@ -100,6 +100,8 @@ class Call:
         while sent < len(outbox) and self._calls.send(self, outbox[sent]):
             sent += 1
         del outbox[:sent]
+        if not outbox:
+            self._release()
 
     # -- for the answer (`proxy.backend_answer.Source`) ---------------------------------------------------------------
 
@@ -153,7 +155,8 @@ class Call:
 
     async def _send_piece(self, data: bytes) -> None:
         while data:
-            while self.machine.credits <= 0:
+            # What a worker has credits for and cannot be sent is not gathered here.
+            while self.machine.credits <= 0 or self.machine.outbox:
                 self._credited = asyncio.get_running_loop().create_future()
                 await self._credited
             piece, data = data[: self.machine.credits], data[self.machine.credits :]

@@ -19,6 +19,7 @@ from proxy.backend import ConnectFailed
 from proxy.backend_answer import OwnAnswer
 from proxy.protocol.zhttp import (
     CANCEL,
+    DATA,
     ERROR,
     RequestStart,
     ZhttpAnswer,
@@ -40,6 +41,10 @@ SETTLE_SECONDS = 0.1
 """How long a worker that has just connected is left alone by those who waited for one: it connects several sockets, and
 an answer on one that has not heard of us yet would be lost."""
 
+RETRY_SECONDS = 0.1
+"""How long a worker that could not be reached is left alone: each attempt is news, to the port, and would lead to the
+next one in the same turn of the loop."""
+
 ID_BYTES = 12
 
 
@@ -58,6 +63,7 @@ class Service:
         self._waiting: OrderedDict[Call, tuple[bytes, asyncio.Future[None]]] = OrderedDict()
         self._blocked: dict[Call, None] = {}
         self._settling: TimerHandle | None = None
+        self._resting: TimerHandle | None = None
         self._wire = make_wire(self)
 
     @property
@@ -67,8 +73,9 @@ class Service:
 
     def close(self) -> None:
         """End it; requests that are under way end as if their worker had fallen silent."""
-        if self._settling is not None:
-            self._settling.cancel()
+        for timer in (self._settling, self._resting):
+            if timer is not None:
+                timer.cancel()
         self._wire.close()
 
     async def ask(
@@ -137,10 +144,18 @@ class Service:
             self._settling = self._clock.call_later(SETTLE_SECONDS, self._settled)
 
     def may_send(self) -> None:
-        """Whatever waits to be sent to one worker may be tried again."""
+        """Whatever waits to be sent to one worker may be tried again; what still cannot be sent, in a moment."""
+        if self._resting is not None:
+            return
         blocked, self._blocked = self._blocked, {}
         for call in blocked:
             call.flush()
+        if self._blocked:
+            self._resting = self._clock.call_later(RETRY_SECONDS, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        self.may_send()
 
     def _settled(self) -> None:
         self._settling = None
@@ -155,5 +170,6 @@ class Service:
     def _take_stray(self, message: ZhttpAnswer, name: bytes) -> None:
         """Nobody waits for this any more: the worker may stop."""
         log.debug("%s: a message for %.60r, which is not known", self._name, name)
-        if message.sender and message.type not in {CANCEL, ERROR} and message.more:
+        is_over = message.type in {CANCEL, ERROR} or (message.type == DATA and not message.more)
+        if message.sender and not is_over:
             self._wire.send(message.sender, encode_request(ZhttpRequest(sender=self._sender, id=name, type=CANCEL)))

@@ -55,13 +55,13 @@ class Services:
         self._counters = counters
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._services: dict[tuple[TargetKind, str], Service] = {}
-        self._retired: list[Service] = []
+        self._retired: dict[tuple[TargetKind, str], Service] = {}
 
     def bind(self, targets: Iterable[Target]) -> None:
         """Bind what these targets name, and let go of what they no longer do once its requests have ended."""
         named = {(target.kind, target.spec): target for target in targets}
         for key in self._services.keys() - named.keys():
-            self._retire(self._services.pop(key))
+            self._retired[key] = self._services.pop(key)
         self._close_idle()
         for target in named.values():
             try:
@@ -71,7 +71,7 @@ class Services:
 
     def close(self) -> None:
         """End all of it at once."""
-        for service in (*self._services.values(), *self._retired):
+        for service in (*self._services.values(), *self._retired.values()):
             service.close()
         self._services.clear()
         self._retired.clear()
@@ -116,6 +116,9 @@ class Services:
         service = self._services.get(key)
         if service is not None:
             return service
+        if key in self._retired:  # and still has the sockets
+            service = self._services[key] = self._retired.pop(key)
+            return service
         if len(self._services) >= SPEC_LIMIT:
             raise ConnectFailed(f"{target.name}: more than {SPEC_LIMIT} ZHTTP targets, so this one is not bound")
         try:
@@ -140,13 +143,9 @@ class Services:
             return StreamWire(self._context, spec, sender=self._sender, ipc_file_mode=mode, owner=owner)
         return WholeWire(self._context, spec, ipc_file_mode=mode, owner=owner)
 
-    def _retire(self, service: Service) -> None:
-        self._retired.append(service)
-
     def _close_idle(self) -> None:
-        for service in [each for each in self._retired if each.is_idle]:
-            self._retired.remove(service)
-            service.close()
+        for key in [key for key, each in self._retired.items() if each.is_idle]:
+            self._retired.pop(key).close()
 
     def _translate(self, target: Target, request: BackendRequest, failure: Failure) -> Exception:
         """Return what a failure before the answer's head comes to."""

@@ -78,6 +78,15 @@ def test_an_answer_in_several_messages_is_as_long_as_it_says() -> None:
     assert talk.machine.pieces == [b"ab", b"cd"]
 
 
+def test_what_is_behind_the_length_that_was_said_is_no_part_of_the_answer() -> None:
+    """Else it would be the client's next answer."""
+    talk = Talk()
+    talk.hear(status=200, headers=((b"Content-Length", b"5"),), body=b"hel", more=True)
+    talk.hear(body=b"loHTTP/1.1 200 OK", more=True)
+    assert talk.machine.pieces == [b"hel", b"lo"]
+    assert talk.failure[1].endswith("the answer is longer than it said")
+
+
 def test_the_length_of_an_answer_to_head_is_what_it_says() -> None:
     talk = Talk(method=b"HEAD")
     talk.hear(status=200, headers=((b"Content-Length", b"4"),))

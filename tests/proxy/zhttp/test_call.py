@@ -135,6 +135,23 @@ async def test_a_body_waits_for_credits(clock: ManualClock) -> None:
     assert (await asking.task).whole() == b""
 
 
+async def test_of_a_body_no_more_is_read_than_the_worker_can_be_sent(clock: ManualClock) -> None:
+    left = [b"x" * 10] * 5
+
+    async def read() -> bytes:
+        return left.pop() if left else b""
+
+    asking = Asking(clock, body=RequestBody(read, length=None), first=None)
+    await settle()
+    asking.calls.is_reachable = False
+    asking.say(type="credit", credits=1000)
+    await settle()
+    assert len(left) == 3, "one is on its way, and one waits"
+    asking.calls.is_reachable = True
+    asking.call.flush()
+    await until(lambda: not left)
+
+
 async def test_a_body_that_is_the_clients_fault_ends_the_request(clock: ManualClock) -> None:
     async def read() -> bytes:
         raise RequestBodyError("bad chunk")

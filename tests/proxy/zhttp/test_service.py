@@ -11,7 +11,7 @@ from proxy.backend import ConnectFailed
 from proxy.backend_answer import OwnAnswer
 from proxy.protocol.zhttp import RequestStart
 from proxy.request_body import NO_BODY
-from proxy.zhttp.service import SETTLE_SECONDS, Service
+from proxy.zhttp.service import RETRY_SECONDS, SETTLE_SECONDS, Service
 from proxy.zhttp.wire import Owner
 from tests.support.clock import ManualClock
 from tests.support.turns import settle
@@ -131,7 +131,7 @@ async def test_without_a_worker_the_request_is_given_back(
     assert place.service.is_idle
 
 
-async def test_what_cannot_be_sent_is_tried_again_when_it_may(place: Place) -> None:
+async def test_what_cannot_be_sent_is_tried_again_when_it_may(place: Place, clock: ManualClock) -> None:
     place.wire.room = 1
     task = place.ask()
     await settle()
@@ -144,7 +144,9 @@ async def test_what_cannot_be_sent_is_tried_again_when_it_may(place: Place) -> N
     assert place.wire.sent == []
     place.wire.is_open = True
     place.service.may_send()
-    place.service.may_send()
+    assert place.wire.sent == [], "each failure is news to the port, which would try again at once, for ever"
+    clock.advance(RETRY_SECONDS)
+    clock.advance(RETRY_SECONDS)
     ((peer, credit),) = place.wire.sent
     assert (peer, credit[b"credits"]) == (b"w", 3)
     answer.close()
@@ -152,7 +154,14 @@ async def test_what_cannot_be_sent_is_tried_again_when_it_may(place: Place) -> N
 
 @pytest.mark.parametrize(
     ("fields", "cancelled"),
-    [({"more": True}, True), ({}, False), ({"type": b"cancel", "more": True}, False), ({"type": b"error"}, False)],
+    [
+        ({"more": True}, True),
+        ({"type": b"keep-alive"}, True),
+        ({"type": b"credit"}, True),
+        ({}, False),
+        ({"type": b"cancel", "more": True}, False),
+        ({"type": b"error"}, False),
+    ],
 )
 async def test_a_worker_that_goes_on_for_nobody_is_stopped(
     place: Place, fields: dict[str, object], cancelled: bool

@@ -136,6 +136,23 @@ async def test_a_target_that_no_route_names_any_more_is_let_go_once_it_is_idle(
     assert is_listened_at(base)
 
 
+async def test_a_target_that_comes_back_while_its_request_is_under_way_is_the_same(
+    services: Services, clock: ManualClock, peer: Make, base: str
+) -> None:
+    target = target_at(base)
+    services.bind([target])
+    worker = Rep(peer(zmq.REP, base))
+    task = ask(services, target, request())
+    asked = await reach(clock, worker)
+    services.bind([])
+    services.bind([target])
+    worker.answer(asked, code=200)
+    await task
+    second = ask(services, target, request())
+    worker.answer(await reach(clock, worker), code=200)
+    await second
+
+
 async def test_what_cannot_be_bound_is_told_of_and_tried_again(
     services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
