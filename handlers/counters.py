@@ -139,6 +139,10 @@ class Counters(Latencies):
     """Clients cut as they came, because as many are connected as may be."""
     tls_failures: int = 0
     """TLS connections that ended before their handshake was done: not TLS, nothing in common, too slow, or gone."""
+    tls_closings_cut: int = 0
+    """Closed TLS connections cut, and with them what their peer was still to get, as it took nothing for 60 seconds."""
+    closings_cut: int = 0
+    """Closed connections without TLS cut because the client took nothing of the rest for `hold.user_timeout`."""
     clients_vanished: int = 0
     """Held connections lost because the client acknowledged nothing for `hold.user_timeout`."""
     connections_cut: int = 0
@@ -173,6 +177,8 @@ class Counters(Latencies):
     """SockJS sessions ended because their client did not come back, or dropped a request for messages."""
     sockjs_lost: int = 0
     """Messages that waited for SockJS clients when their sessions ended."""
+    sockjs_unpassed: int = 0
+    """Requests for SockJS sessions of another worker that could not be passed to it: answered with 503, or cut."""
     sockjs_passed: int = 0
     """Connections of SockJS clients passed to the worker that has their session, which counts their request again."""
     sockjs_unsendable: int = 0
@@ -207,6 +213,8 @@ class Counters(Latencies):
     """Held connections ended because that was asked for (`DELETE /connections/ID/`)."""
     questions_unanswered: int = 0
     """Times that a worker did not say in time which connections it holds, so that whoever asked was told 503."""
+    questions_refused: int = 0
+    """Questions for connections on the ZeroMQ command socket that were refused, since 1,000 were unanswered."""
     zeromq_items: int = 0
     """Items received by ZeroMQ, duplicates among them."""
     zeromq_refused: int = 0

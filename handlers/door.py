@@ -32,8 +32,12 @@ class Door(Protocol):
         """Send `request`, the bytes given at hold time, to the backend again for this client, and what it has seen."""
         ...
 
+    def close(self, transport: asyncio.Transport) -> None:
+        """Close a client's connection, once it has taken what was written; it does not have for ever to do so."""
+        ...
+
     def gone(self, transport: asyncio.Transport) -> None:
-        """Take note that a held client's connection is closed."""
+        """Take note that a client's connection is closed."""
         ...
 
 

@@ -294,7 +294,7 @@ class FramedSession(OpenEndedSession):
 
     def _end(self) -> None:
         self.leave()
-        self.transport.close()
+        self.site.door.close(self.transport)
 
 
 def control_bucket(settings: WebSocketSettings, now: float) -> TokenBucket:

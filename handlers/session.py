@@ -180,7 +180,7 @@ class Session(asyncio.Protocol, abc.ABC):
         if self.reusable:
             self.site.door.take_back(self.transport, self._kept, is_behind=self.is_behind)
         else:
-            self.transport.close()
+            self.site.door.close(self.transport)
 
     def data_received(self, data: bytes) -> None:
         """Keep what a client sends early (its next request) for when the connection is given back."""

@@ -19,6 +19,7 @@ from msgspec.inspect import (
     FloatType,
     IntType,
     LiteralType,
+    Metadata,
     NoneType,
     StrType,
     Type,
@@ -101,7 +102,7 @@ def convert(assignment: Assignment, key: Key, folder: Path) -> object:
 
 
 def describe(kind: Type) -> str:
-    """Return what a value of this type looks like, in an operator's words."""
+    """Return what a value of this type looks like, in an operator's words: of a pattern, those of its `description`."""
     match kind:
         case BoolType():
             return "true or false"
@@ -111,6 +112,8 @@ def describe(kind: Type) -> str:
             return f"a number{_describe_range(kind)}"
         case StrType():
             return "text"
+        case Metadata(extra_json_schema={"description": str(text)}):
+            return text
         case LiteralType():
             return " or ".join(repr(value) for value in kind.values)
         case VarTupleType():

@@ -6,6 +6,7 @@ would; opens no port and connects to nothing, so a target that is down is not fo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -144,8 +145,30 @@ def _find_risks(settings: Settings, routes: tuple[Route, ...]) -> Iterator[Findi
         texts.append(f"publish.listen is {publish.listen} and publish.token is empty: whoever reaches it can publish")
     for endpoint in settings.zeromq.exposed:
         texts.append(f"zeromq: {endpoint} asks for no token: whoever reaches it can publish")  # noqa: PERF401
+    texts.extend(_find_missing_folders(settings))
     for text in texts:
         yield Finding(text=f"warning: {text}", is_problem=False)
+
+
+def _find_missing_folders(settings: Settings) -> Iterator[str]:
+    """Yield what may keep sockets with a path from being made: by another user, or in a unit, it may be different."""
+    for endpoint in settings.zeromq.bound:
+        if endpoint.transport != "ipc" or endpoint.is_abstract:
+            continue
+        folder = Path(endpoint.address).parent
+        if settings.runtime_folder and folder == Path(settings.runtime_folder) and not _is_there(folder):
+            folder = folder.parent  # the start makes that one
+        if not _is_there(folder):
+            yield f"zeromq: {endpoint.text}: there is no folder {folder} (RuntimeDirectory= of a unit makes one)"
+        elif not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+            yield f"zeromq: {endpoint.text}: whoever runs this check cannot write to {folder}"
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except PermissionError:  # it may be, behind a folder that cannot be entered
+        return True
 
 
 def _route_risks(settings: Settings, routes: tuple[Route, ...]) -> Iterator[str]:

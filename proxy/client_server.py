@@ -11,6 +11,7 @@ import logging
 
 from handlers.protocol.subscribing import LastSeen
 from handlers.timers import TimerWheel
+from proxy.closing import Closings
 from proxy.connection import ClientConnection, ConnectionOptions
 
 log = logging.getLogger("holdfast.client")
@@ -30,6 +31,9 @@ class ClientServer:
         self.options = options
         self.loop = asyncio.get_running_loop()
         self.wheel = TimerWheel(options.clock)
+        self._closings = Closings(
+            clock=options.clock, wheel=self.wheel, counters=options.counters, seconds=options.user_timeout
+        )
         self.is_draining = False
         self.connection_limit = 0
         """Clients that may be connected at once, held ones too; 0 for as many as come. Set before listening."""
@@ -56,8 +60,7 @@ class ClientServer:
         if transport in self._open:
             self._connections.add(connection)
             return True
-        # One that comes by TLS is itself among those noted.
-        if self._has_room(len(self._open) + self._entering - connection.is_tls):
+        if self._has_room(len(self._open) + self._entering):
             self.count_time()
             self.options.counters.connections += 1
             self.options.counters.connections_opened += 1
@@ -77,7 +80,7 @@ class ClientServer:
         return True
 
     def has_entered(self) -> None:
-        """Forget one that `enter` has noted: it is a client now, or gone."""
+        """Forget one that `enter` has noted: it is admitted next, or gone."""
         self._entering -= 1
 
     def _has_room(self, taken: int) -> bool:
@@ -96,12 +99,17 @@ class ClientServer:
 
     def gone(self, transport: asyncio.Transport) -> None:
         """Forget a client's transport: it is closed, whoever held it last."""
+        self._closings.gone(transport)
         if transport in self._open:
             self.count_time()
             self.options.counters.connections -= 1
             self._open.discard(transport)
         if not self._open:
             self._closed.set()
+
+    def close(self, transport: asyncio.Transport) -> None:
+        """Close a client's transport, once what was written has left (`handlers.door.Door`)."""
+        self._closings.close(transport)
 
     def count_time(self) -> None:
         """Bring the counter of the clients' time up to now."""

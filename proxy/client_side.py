@@ -194,6 +194,7 @@ class ClientSide:
             limits=FramingLimits(head=settings.head_limit, headers=settings.header_limit),
             keep_alive_timeout=settings.keep_alive_timeout,
             body_timeout=settings.body_timeout,
+            user_timeout=self._settings.hold.user_timeout,
             clock=self._clock,
             counters=self._counters,
             log_from=self._settings.log.log_from,

@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from handlers.counters import Counters
 from handlers.deadline import Deadline
+from handlers.door import Door
 from handlers.protocol.subscribing import LastSeen
 from handlers.timers import NOWHERE, Clock, TimerWheel
 from proxy.body_reader import BodyReader
@@ -50,13 +51,14 @@ class ConnectionOptions:
     limits: FramingLimits
     keep_alive_timeout: float
     body_timeout: float
+    user_timeout: float
     clock: Clock
     counters: Counters
     log_from: bool
     """Whether a refused client's address is logged."""
 
 
-class ConnectionOwner(Protocol):
+class ConnectionOwner(Door, Protocol):
     """The server, as its connections see it (`proxy.client_server`)."""
 
     options: ConnectionOptions
@@ -71,10 +73,6 @@ class ConnectionOwner(Protocol):
 
     def left(self, connection: ClientConnection) -> None:
         """Forget a connection: it speaks HTTP no more, or is closed."""
-        ...
-
-    def gone(self, transport: asyncio.Transport) -> None:
-        """Forget a client's transport: it is closed."""
         ...
 
 
@@ -223,7 +221,7 @@ class ClientConnection(asyncio.Protocol):
         """Close, once what was written has left. A request under way is cancelled then."""
         transport, self._transport = self._transport, None
         if transport is not None:
-            transport.close()
+            self.server.close(transport)
 
     def pause_for_body(self) -> None:
         """Stop reading: enough of a body is here."""

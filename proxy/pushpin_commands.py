@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,12 +117,38 @@ def run_import(args: argparse.Namespace) -> int:
 
 def _write(path: Path, text: str, *, like: Path, replace: bool) -> None:
     """Write a file that only those may read who may read `like`: there may be keys in it."""
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL)
+    if not replace:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError as error:
+            raise SettingsError(f"{path}: is there already; --force replaces it") from error
+        _fill(descriptor, text, like)
+    elif path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")  # a terminal or a pipe, which is not to be replaced
+    else:
+        _replace(path.resolve(), text, like)
+
+
+def _replace(path: Path, text: str, like: Path) -> None:
+    """Put a file in the place of another: who has that one open, or may read it, sees nothing of this one."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        descriptor = os.open(path, flags, like.stat().st_mode & 0o666)
-    except FileExistsError as error:
-        raise SettingsError(f"{path}: is there already; --force replaces it") from error
+        _fill(descriptor, text, like)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
+
+
+def _fill(descriptor: int, text: str, like: Path) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        status = like.stat()
+        mode = status.st_mode & 0o666
+        try:
+            os.fchown(descriptor, -1, status.st_gid)
+        except PermissionError:
+            mode &= ~0o060  # the group that it has instead may be another
+        os.fchmod(descriptor, mode)
         file.write(text)
 
 

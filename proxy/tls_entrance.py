@@ -14,12 +14,13 @@ import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from handlers.counters import Counters
 from handlers.deadline import Deadline
 from handlers.timers import Clock, TimerHandle
 from proxy.certificates import Certificate
+from proxy.tls_transport import LOOP_CLOSE_SECONDS, TlsTransport
 
 log = logging.getLogger("holdfast.tls")
 
@@ -31,9 +32,6 @@ PAUSE_SECONDS = 1.0
 
 QUIET_SECONDS = 10.0
 """How long nothing more is said about handshakes that fail, except at debug."""
-
-CLOSE_SECONDS = 30.0
-"""How long a connection that is closed may take to send the rest and see the peer's own end."""
 
 LOOP_SECONDS = 5.0
 """By how much the loop's own bound on a handshake is longer than ours, which the process's clock measures."""
@@ -47,7 +45,7 @@ class Room(Protocol):
         ...
 
     def has_entered(self) -> None:
-        """Forget one that was noted: its handshake is over."""
+        """Forget one that was noted: its handshake is over, and its protocol about to be told of it if it succeeded."""
         ...
 
 
@@ -124,30 +122,31 @@ class TlsEntrance:
         self._loop.add_reader(self._sock.fileno(), self._accept)
 
     async def _admit(self, sock: socket.socket) -> None:
-        """See a connection through its handshake; the loop then calls the protocol's `connection_made`."""
+        """See a connection through its handshake; the protocol's `connection_made` is called then."""
         peer = _name_peer(sock)
+        arrival = _Arrival(self._site, sock, self._make)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._shake_hands(sock)
+            await self._shake_hands(sock, arrival)
         except OSError as error:  # ssl.SSLError and TimeoutError are
             self._failed(peer, error)
         except Exception:
             # The root of the handshake's task.
             log.exception("a TLS handshake was not done")
         finally:
-            self._site.room.has_entered()
+            arrival.leave_the_room()
 
-    async def _shake_hands(self, sock: socket.socket) -> None:
+    async def _shake_hands(self, sock: socket.socket, arrival: _Arrival) -> None:
         seconds = self._site.handshake_timeout
         context = self._certificate.context()  # there has been one, so there is one
-        async with Deadline(self._site.clock, seconds):
+        async with Deadline(self._site.clock, seconds) as arrival.deadline:
             await self._loop.connect_accepted_socket(
-                self._make,
+                lambda: arrival,
                 sock,
                 ssl=context,
                 ssl_handshake_timeout=seconds + LOOP_SECONDS if seconds else None,
-                ssl_shutdown_timeout=CLOSE_SECONDS,
+                ssl_shutdown_timeout=LOOP_CLOSE_SECONDS,
             )
 
     def _failed(self, peer: str, error: OSError) -> None:
@@ -162,6 +161,34 @@ class TlsEntrance:
         if now >= self._quiet_until:
             log.info("TLS handshakes failed: %d, the last with %s: %s", self._untold, peer, why)
             self._quiet_until, self._untold = now + QUIET_SECONDS, 0
+
+
+class _Arrival(asyncio.Protocol):
+    """The protocol of a connection until its handshake is done."""
+
+    def __init__(self, site: TlsSite, sock: socket.socket, make: Callable[[], asyncio.Protocol]) -> None:
+        self._site = site
+        self._sock = sock
+        self._make = make
+        self._is_in_the_room = True
+        self.deadline: Deadline | None = None
+        """The bound on its handshake."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Give the connection to its protocol, for whom there is the place that was kept."""
+        self.leave_the_room()
+        if self.deadline is not None:
+            self.deadline.stop()  # the task may have a turn only after it
+        site, below = self._site, cast("asyncio.Transport", transport)
+        protocol = self._make()
+        below.set_protocol(protocol)
+        protocol.connection_made(TlsTransport(below, self._sock, clock=site.clock, counters=site.counters))
+
+    def leave_the_room(self) -> None:
+        """Have the room forget this connection. Harmless when that has been done."""
+        if self._is_in_the_room:
+            self._is_in_the_room = False
+            self._site.room.has_entered()
 
 
 class OpenRoom:

@@ -98,7 +98,13 @@ class MetricsSettings:
     `port`, `:port`, `host:port` or `[v6]:port`. Empty: there is none, they are on the publish port alone. Pushpin's
     `prometheus_port`."""
 
-    prefix: Annotated[str, Meta(pattern="^([a-zA-Z_:][a-zA-Z0-9_:]*)?$")] = ""
+    prefix: Annotated[
+        str,
+        Meta(
+            pattern="^([a-zA-Z_:][a-zA-Z0-9_:]*)?$",
+            description="letters, digits, _ and :, not beginning with a digit",
+        ),
+    ] = ""
     """What stands in front of Pushpin's five names (`request_received` and so on). Empty as in Pushpin, whose
     `prometheus_prefix` it is. Holdfast's own names begin with `holdfast_` in any case."""
 

@@ -27,6 +27,9 @@ RETRY_AFTER = 1
 QUIET_SECONDS = 10.0
 """How long nothing more is said about publications that are refused."""
 
+ANSWER_SECONDS = 5.0
+"""For how long a worker may owe something and still count as one that answers."""
+
 
 class Fan:
     """All workers that can be sent to. `join` one when it has said that it listens, `leave` when it has ended."""
@@ -82,6 +85,12 @@ class Fan:
     def has_room(self) -> bool:
         """Whether no worker is too far behind to be given more."""
         return all(_behind(worker) <= self._backlog for worker in self.workers)
+
+    def is_answered(self) -> bool:
+        """Say whether some worker that serves answers. One that hangs is found out by asking again and again."""
+        oldest = self._clock.now() - ANSWER_SECONDS
+        owing = [worker.owes_since() for worker in self.workers if worker.is_ready]
+        return any(since > oldest for since in owing)
 
     def check_room(self, publications: int) -> None:
         """Raise Busy when a worker is too far behind for `publications` more, which are then counted as refused."""

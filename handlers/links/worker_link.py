@@ -124,6 +124,13 @@ class WorkerLink:
         self._unanswered[self._asked] = answered
         self._send(encode_down(Ask(self._asked, question)), is_reply=True)
 
+    def owes_since(self) -> float:
+        """Return since when it has owed something, by the clock. One that owes nothing is pinged, and does from now."""
+        if self.outstanding.since is not None:
+            return self.outstanding.since
+        self.send(Ping())
+        return self._clock.now()
+
     def close(self) -> None:
         """Neither send nor listen any more."""
         if self._watch is not None:

@@ -131,7 +131,7 @@ class HubHolding:
         encode = text_encoder(deflate)
         if not await self._bring_up_to_date(place, session, encode):
             exchange.send(encode_close(CloseReason(code=NORMAL, reason=TIME_IS_UP)))
-            exchange.transport.close()
+            self._site.door.close(exchange.transport)
 
     async def hold_poll(self, place: Place, seconds: float) -> None:
         """Answer with what the subscriber missed; if that is nothing, with the next update or when the time is up."""

@@ -78,6 +78,9 @@ class PushpinConf:
     runtime_folder: str
     """`{rundir}`, where `ipc://` sockets are; empty when the file names none."""
 
+    metrics_offset: int = 0
+    """What is added to the metrics' port: by `--id` alone, since Pushpin's `port_offset` leaves it where it is."""
+
     oddities: tuple[str, ...] = field(default=())
     """What could not be read and is left out, for the operator."""
 
@@ -122,6 +125,7 @@ def read_pushpin_conf(path: Path, *, instance: Instance | None = None) -> Pushpi
         entries=entries,
         port_offset=instance.port_offset if instance else _read_offset(entries),
         runtime_folder=variables["rundir"],
+        metrics_offset=instance.port_offset if instance else 0,
         oddities=tuple(oddities),
     )
 

@@ -18,6 +18,7 @@ from proxy.migration.pushpin_conf import Entry, PushpinConf
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", ""})
 _TCP_PORT: Final = re.compile(r"(tcp://.*):([0-9]{1,5})")
+_PORT_AT_END: Final = re.compile(r"((?:.*:)?)([0-9]{1,5})")
 _LEVELS: Final = ("error", "warn", "info", "debug")
 _LARGEST_PORT: Final = 65_535
 
@@ -58,7 +59,7 @@ def text(name: str) -> Reader:
 
 def texts(name: str) -> Reader:
     """Return the reader of a list of texts."""
-    return _simple(name, lambda _, entry: list_of_texts(entry))
+    return _simple(name, lambda _, entry: _separate_texts(entry))
 
 
 def flag(name: str) -> Reader:
@@ -116,6 +117,15 @@ def list_of_texts(entry: Entry) -> list[str]:
     return [part.strip() for part in entry.parts if part.strip()]
 
 
+def _separate_texts(entry: Entry) -> list[str]:
+    """Return the values of a list in whose values there are no commas, so that quotes around all of it show."""
+    found = list_of_texts(entry)
+    for value in found:
+        if "," in value:
+            raise SettingsError(f"{entry.origin}: {value!r} in quotes is one value; write the list without the quotes")
+    return found
+
+
 def whole_number(entry: Entry) -> int:
     """Return the value of a key that takes a whole number."""
     value = one_text(entry).strip()
@@ -126,16 +136,20 @@ def whole_number(entry: Entry) -> int:
 
 def shift_port(reading: Reading, entry: Entry, port: int) -> int:
     """Return a port with the offset of this instance."""
-    shifted = port + reading.conf.port_offset
-    if not 0 <= shifted <= _LARGEST_PORT:
-        raise SettingsError(f"{entry.origin}: port {port} with an offset of {reading.conf.port_offset} is no port")
-    return shifted
+    return _shift(entry, port, reading.conf.port_offset)
 
 
 def shift_spec(reading: Reading, entry: Entry, value: str) -> str:
     """Return an endpoint with the offset of this instance on its port, if it has one."""
     found = _TCP_PORT.fullmatch(value)
     return f"{found[1]}:{shift_port(reading, entry, int(found[2]))}" if found else value
+
+
+def _shift(entry: Entry, port: int, offset: int) -> int:
+    shifted = port + offset
+    if not 0 <= shifted <= _LARGEST_PORT:
+        raise SettingsError(f"{entry.origin}: port {port} with an offset of {offset} is no port")
+    return shifted
 
 
 def _simple(name: str, value: Callable[[Reading, Entry], object]) -> Reader:
@@ -195,6 +209,9 @@ def _read_metrics_port(reading: Reading, entry: Entry) -> tuple[Setting, ...]:
     if value.startswith("ipc://"):
         reading.remark(entry, "metrics are served by TCP")
         return ()
+    found = _PORT_AT_END.fullmatch(value)
+    if found:
+        value = f"{found[1]}{_shift(entry, int(found[2]), reading.conf.metrics_offset)}"
     return (Setting(name="metrics.listen", value=value),)
 
 

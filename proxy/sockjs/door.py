@@ -124,7 +124,6 @@ class SockJsDoor:
             return
         key = key_of(wanted.flow, resource.session)
         if not await passing.pass_on(exchange, self._shared.site, key, body, wanted.flow.uri):
-            self._counters.requests_unsupported += 1
             exchange.answer(text_answer(503, NOT_PASSED, exchange.head.headers))
 
     def _show(self, page: Page, exchange: Exchange) -> Answer:

@@ -4,7 +4,8 @@ The kernel gives each connection to any worker, and a session's requests come by
 follows from its key alone, so that nobody needs to be asked. A connection is passed with the request that has come by
 it, read to its end and not answered: its file descriptor goes to the other process over a Unix socket, and what comes
 by it later comes there. Of a connection by TLS half is in this process's memory: it stays here, and its bytes are
-relayed (`relay`).
+relayed (`relay`), for this one request: the answer to it is the last on the connection. Else one that has requests for
+sessions here and there would be relayed to and fro, once more with each.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ log = logging.getLogger("holdfast.sockjs")
 
 BACKLOG = 1024
 NOT_PASSED = "SockJS session not reachable."
+PAUSE_SECONDS = 1.0
+"""How long nothing is taken from the other workers when there is no room for it, as when all files are open."""
 SIGN = b"\0"
 """What is sent with the descriptors: something has to be."""
 
@@ -79,20 +82,23 @@ class Passing:
         False when that cannot be reached; the request is still to be answered then.
         """
         with ExitStack() as opened:
-            way = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
             try:
-                await asyncio.get_running_loop().sock_connect(way, str(self._path(owner_of(key, self._workers))))
+                way = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+                # Not by the loop, which takes a full backlog for a connection: here it is an error, like any other.
+                way.connect(str(self._path(owner_of(key, self._workers))))
             except OSError as error:
+                site.counters.sockjs_unpassed += 1
                 log.warning("%s: not passed to the worker that has its session: %s", label, error)
                 return False
             transport = exchange.transport
             if transport.get_write_buffer_size():
                 # What waits here would come behind what the other worker writes.
+                site.counters.sockjs_unpassed += 1
                 log.warning("%s: not passed on, its client does not read", label)
                 return False
             request = exchange.request_with(body)
             if exchange.is_tls:
-                await self._relay(exchange, site, way, request, label)
+                await self._relay(exchange, site, way, as_last(request), label)
             else:
                 exchange.hand_over(Departing(site=site, transport=transport, label=label, way=way, request=request))
         site.counters.sockjs_passed += 1
@@ -116,17 +122,32 @@ class Passing:
         assert self._socket is not None, "it is read"
         try:
             way, _ = self._socket.accept()
-        except BlockingIOError:
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            # Whoever waits goes on waiting, and would have this called again at once.
+            log.error("connections of other workers are not taken for %g s: %s", PAUSE_SECONDS, error)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket.fileno())
+            loop.call_later(PAUSE_SECONDS, self._take_again, adopt)
             return
         way.setblocking(False)
         self._errands.start(self._take(way, adopt), name="a connection of another worker")
+
+    def _take_again(self, adopt: Adopt) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().add_reader(self._socket.fileno(), self._accept, adopt)
 
     async def _take(self, way: socket.socket, adopt: Adopt) -> None:
         with way:
             await readable(way)
             _, descriptors, _, _ = socket.recv_fds(way, len(SIGN), 2)
         if len(descriptors) != 2:
-            return  # the other worker has ended meanwhile
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if descriptors:
+                log.error("a connection of another worker is lost: no more files can be opened")
+            return  # or the other worker has ended meanwhile
         client, file = descriptors
         peer, _, data = read_all(file).partition(b"\n")
         sock = socket.socket(fileno=client)
@@ -162,8 +183,13 @@ class Departing(Session):
         """Send the connection away, with what has come by it, and close our end."""
         self.is_attached = True
         self.transport.set_protocol(self)
-        send(self._way, self.transport.get_extra_info("socket").fileno(), b"", self._request + kept)
-        self.transport.close()
+        try:
+            send(self._way, self.transport.get_extra_info("socket").fileno(), b"", self._request + kept)
+        except OSError as error:
+            self.site.counters.sockjs_unpassed += 1
+            self.cut(f"could not be passed to the worker that has its session: {error}")
+        else:
+            self.transport.close()
 
     def on_deadline(self, now: float) -> None:
         """There is none."""
@@ -181,6 +207,12 @@ class Arriving(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand it to the clients' server, before anything more comes by it."""
         self._begin(cast("asyncio.Transport", transport))  # uvloop's are not subclasses of asyncio's
+
+
+def as_last(request: bytes) -> bytes:
+    """Return a request that asks for its connection to be closed behind the answer."""
+    line, end, rest = request.partition(b"\r\n")
+    return line + end + b"Connection: close\r\n" + rest
 
 
 def send(way: socket.socket, client: int, peer: bytes, data: bytes) -> None:

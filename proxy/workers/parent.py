@@ -107,7 +107,9 @@ class Parent:
         return sum_up([numbers(self.counters), *workers])
 
     def _find_fault(self) -> str:
-        return self._fault or ("" if self.counters.workers_alive else "no worker serves")
+        if self._fault or not self.counters.workers_alive:
+            return self._fault or "no worker serves"
+        return "" if self.fan.is_answered() else "no worker answers"
 
     async def start(self) -> None:
         """Have the workers serve, and listen for publishers. Raises SettingsError, RoutesFileError or OSError."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import zmq
@@ -32,13 +33,25 @@ METHOD_NOT_FOUND = Reply(condition="method-not-found")
 NOT_ANSWERED = Reply(condition="proxy-request-failed")
 """A worker does not say what it holds. The condition is what the reference has where it gets no answer either."""
 
-Outcome = Reply | asyncio.Future[None] | asyncio.Future[Reply]
+OPEN_QUESTIONS = 1_000
+"""Questions for connections that may be unanswered at once. A worker that hangs leaves them so for seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that is under way, and the reply to it."""
+
+    reply: asyncio.Future[Reply]
+
+
+Outcome = Reply | Asked | asyncio.Future[None]
 """A reply, or when it will be known: of a publication that it is stored."""
 
 
 class Commands:
     """Obeys commands, one after the other. `begin` once, then `close` once.
 
+    Whoever asks for connections has the reply when it is there, and nobody else waits for that.
     `uris` are endpoints by the names under which `get-zmq-uris` tells them. `recover` is called for the command of that
     name, `surveyor` asked by `conncheck` and `refresh`; None says that nobody can obey them.
     """
@@ -60,7 +73,8 @@ class Commands:
         self._recover = recover
         self._surveyor = surveyor
         self._reader: SocketReader | None = None
-        self._waiting = 0
+        self._unstored = 0
+        self._unanswered = 0
 
     def begin(self, reader: SocketReader) -> None:
         """Read from now on. `reader` gives its messages to `take`."""
@@ -77,11 +91,13 @@ class Commands:
                 log.warning("command: received message with invalid format (%s), skipping", error)
                 continue
             self._counters.zeromq_commands += 1
-            outcome = self._obey(request)
-            if isinstance(outcome, Reply):
-                self._send(envelope, request, outcome)
-            else:
-                self._send_later(envelope, request, outcome)
+            match self._obey(request):
+                case Reply() as reply:
+                    self._send(envelope, request, reply)
+                case Asked(reply=answer):
+                    self._send_once_answered(envelope, request, answer)
+                case stored:
+                    self._send_once_stored(envelope, request, stored)
 
     def close(self) -> None:
         """Read no more, and leave unanswered what is still being stored."""
@@ -145,9 +161,15 @@ class Commands:
         """Ask whoever holds connections; `shape` makes a reply of what they find."""
         if self._surveyor is None:
             return not_supported("asking for connections")
+        if self._unanswered >= OPEN_QUESTIONS:
+            self._counters.questions_refused += 1
+            return Reply(value=f"{OPEN_QUESTIONS} questions for connections are unanswered.", condition="busy")
+        findings = self._surveyor.ask(question)
+        if findings.done():
+            return shape(findings.result())
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._surveyor.ask(question).add_done_callback(lambda found: reply.set_result(shape(found.result())))
-        return reply
+        findings.add_done_callback(lambda found: reply.set_result(shape(found.result())))
+        return Asked(reply)
 
     def _publish(self, items: Sequence[Item]) -> Outcome:
         try:
@@ -164,20 +186,27 @@ class Commands:
         self._reader.socket.send_multipart([*envelope, encode_reply(reply, request_id=request.id)], zmq.NOBLOCK)
         self._reader.look_soon()
 
-    def _send_later(
-        self, envelope: Parts, request: Request, waiting: asyncio.Future[None] | asyncio.Future[Reply]
-    ) -> None:
-        """Reply when it is known what to. Until then nothing more is read."""
-        self._waiting += 1
+    def _send_once_answered(self, envelope: Parts, request: Request, answer: asyncio.Future[Reply]) -> None:
+        """Reply when it is known what to. What comes meanwhile is obeyed: it may be publications."""
+        self._unanswered += 1
+        answer.add_done_callback(partial(self._answered, envelope, request))
+
+    def _answered(self, envelope: Parts, request: Request, answer: asyncio.Future[Reply]) -> None:
+        self._unanswered -= 1
+        self._send(envelope, request, answer.result())
+
+    def _send_once_stored(self, envelope: Parts, request: Request, stored: asyncio.Future[None]) -> None:
+        """Reply when the publication is stored. Until then nothing more is read."""
+        self._unstored += 1
         if self._reader is not None:
             self._reader.pause()
-        waiting.add_done_callback(partial(self._known, envelope, request))
+        stored.add_done_callback(partial(self._stored, envelope, request))
 
-    def _known(self, envelope: Parts, request: Request, waiting: asyncio.Future[None] | asyncio.Future[Reply]) -> None:
-        error = waiting.exception()
-        self._send(envelope, request, (waiting.result() or DONE) if error is None else refusal(error))
-        self._waiting -= 1
-        if not self._waiting and self._reader is not None:
+    def _stored(self, envelope: Parts, request: Request, stored: asyncio.Future[None]) -> None:
+        error = stored.exception()
+        self._send(envelope, request, DONE if error is None else refusal(error))
+        self._unstored -= 1
+        if not self._unstored and self._reader is not None:
             self._reader.resume()
 
 

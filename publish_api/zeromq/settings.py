@@ -68,7 +68,7 @@ class ZeroMQSettings:
     stats_subscription_ttl: Annotated[int, Meta(ge=1, le=31_536_000)] = 60
     """Seconds for which what is told there of a channel's subscribers holds. 60 is Pushpin's."""
 
-    ipc_file_mode: Annotated[str, Meta(pattern="^[0-7]{0,4}$")] = ""
+    ipc_file_mode: Annotated[str, Meta(pattern="^[0-7]{0,4}$", description="up to four octal digits, as in '660'")] = ""
     """Permissions of `ipc://` sockets that are bound, as octal digits, for example `660`. Whoever may write to one may
     publish. Empty leaves them to the umask: with the usual one, only the user Holdfast runs as can connect."""
 
@@ -99,8 +99,17 @@ class ZeroMQSettings:
     @property
     def exposed(self) -> tuple[str, ...]:
         """Endpoints, as written, at which other machines can publish or give commands."""
+        return tuple(text for text in self._commanding if not parse_spec(text).is_local)
+
+    @property
+    def bound(self) -> tuple[ZmqSpec, ...]:
+        """Endpoints at which others connect."""
+        return tuple(map(parse_spec, (*self._commanding, *filter(None, (self.stats,)))))
+
+    @property
+    def _commanding(self) -> tuple[str, ...]:
         bound = (self.pull, self.command, *(() if self.sub_connect else self.sub))
-        return tuple(text for text in bound if text and not parse_spec(text).is_local)
+        return tuple(text for text in bound if text)
 
 
 def _check(key: str, text: str) -> ZmqSpec:

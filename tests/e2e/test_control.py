@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import zmq
 
-from handlers.protocol.tnetstring import encode_tnetstring
+from handlers.protocol.tnetstring import Value, encode_tnetstring, parse_tnetstring
 from tests.e2e.controlling import ask_port, held_on, id_on, told
 from tests.e2e.holding import open_poll, open_stream
 from tests.e2e.hub_talking import open_events, query
@@ -21,10 +25,11 @@ from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient
 from tests.support.events import OPEN, control, events, message
 from tests.support.hub_site import MIXED
+from tests.support.patience import bounded
 from tests.support.publisher import Publisher, publish, stream_item
 from tests.support.websocket import websocket
-from tests.support.workers import clients_of_all
-from tests.support.zeromq import ZeroMQPeer, zeromq_peer
+from tests.support.workers import clients_of_all, workers_of
+from tests.support.zeromq import Socket, ZeroMQPeer, zeromq_peer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -234,6 +239,31 @@ async def test_p08_conncheck_says_which_connections_are_there(
         assert len(ids) == 2
         reply = await peer.ask(endpoint, "conncheck", {"ids": ["gone", *ids, "1-5"]})
         assert reply == {"id": b"1", "success": True, "value": [name.encode() for name in ids]}
+
+
+async def test_p08_publishers_do_not_wait_while_a_worker_does_not_say_who_is_there(
+    backend: ScriptedBackend, peer: ZeroMQPeer, tmp_path: Path
+) -> None:
+    endpoint = f"ipc://{tmp_path}/c"
+    settings = ("proxy.workers=2", f"zeromq.command={endpoint}")
+    async with AppProcess(f"* {backend.address}", settings=settings) as app:
+        stuck, _ = workers_of(app.process.pid)
+        os.kill(stuck, signal.SIGSTOP)
+        dealer = peer.socket(zmq.DEALER, endpoint)
+        asked: dict[str, Any] = {"conncheck": {"ids": ["a"]}, "publish": {"items": [stream_item("stuck", "x")]}}
+        for method, args in asked.items():
+            await dealer.send_multipart([b"", encode_tnetstring({"id": method, "method": method, "args": args})])
+        published = {"id": b"publish", "success": True, "value": None}
+        assert await received(dealer) == published  # the test's clock does not get to where a worker is given up
+        os.kill(stuck, signal.SIGCONT)
+        assert await received(dealer) == {"id": b"conncheck", "success": True, "value": []}
+
+
+async def received(dealer: Socket) -> Value:
+    """Return the next reply."""
+    async with bounded():
+        _, reply = await dealer.recv_multipart()
+    return parse_tnetstring(reply)[0]
 
 
 async def test_p08_refresh_of_one_connection_has_its_backend_asked(

@@ -218,6 +218,31 @@ async def test_an_idle_connection_is_closed_in_time(app: AppProcess, client: Tls
     assert (await client.fetch("/")).status == 200
     await app.advance(76)
     assert await client.until_closed() == b""
+    await pass_time(app, 1.5)
+    await app.until(lambda counters: counters["connections"] == 0)  # though the client says nothing
+
+
+async def test_a_slow_client_gets_its_last_answer_whole(
+    app: AppProcess, trust: ssl.SSLContext, backend: ScriptedBackend
+) -> None:
+    cut = (await app.counters())["tls_closings_cut"]
+    pieces = 20
+    body = b"x" * 50_000 * pieces
+    backend.answers("/last", text(body))
+    async with await connect(app, trust, receive_buffer=8_192) as client:
+        await client.send_request("/last", headers=[("Connection", "close")])
+        head = await client.head()
+        assert head.status == 200
+        for _ in range(pieces):
+            await pass_time(app, 5)
+            assert await client.read_exactly(50_000) == b"x" * 50_000
+        assert await client.until_closed() == b""
+    assert (await app.counters())["tls_closings_cut"] == cut
+
+
+async def pass_time(app: AppProcess, seconds: float) -> None:
+    for _ in range(int(seconds * 2)):
+        await app.advance(0.5)
 
 
 # -- handshakes ------------------------------------------------------------------------------------------------------
@@ -305,6 +330,20 @@ async def test_held_clients_are_ended_in_good_order_when_it_stops(
         client.close()
         assert await silent.until_cut() == b""
         assert await app.exit_status() == 0
+
+
+async def test_idle_clients_that_do_not_answer_do_not_keep_it_from_stopping(
+    certs: Path, trust: ssl.SSLContext, backend: ScriptedBackend
+) -> None:
+    async with AppProcess(f"* {backend.address}", settings=tls_settings(certs)) as app:
+        async with await connect(app, trust) as client:
+            assert (await client.fetch("/")).status == 200
+            app.process.terminate()
+            await stopping(app, 0)
+            assert await client.until_closed() == b""
+            await pass_time(app, 1)
+            assert await app.exit_status() == 0
+        assert not app.log_lines("cut")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

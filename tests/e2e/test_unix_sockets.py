@@ -13,13 +13,14 @@ from tempfile import TemporaryDirectory
 import pytest
 import pytest_asyncio
 
+from tests.e2e.controlling import id_on, told
 from tests.e2e.holding import open_stream
 from tests.support.answers import grip_stream
 from tests.support.app_process import AppProcess, console
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient
 from tests.support.patience import bounded
-from tests.support.publisher import Publisher, publish, stream_item
+from tests.support.publisher import Publisher, close_item, publish, stream_item
 from tests.support.turns import until
 from tests.support.unix_client import connect_unix
 
@@ -68,6 +69,38 @@ async def test_it_may_be_the_only_place_to_listen(folder: Path, backend: Scripte
         assert app.proxy_addresses == []
         assert (await client.fetch("/")).body == b"hello\n"
         await app.log_line(f"listening for clients on unix:{path}, for publishers on 127.0.0.1:")
+
+
+@pytest.mark.parametrize("end", ["DELETE", "close", "close and idle"])
+async def test_a_client_that_does_not_read_is_gone_a_while_after_its_end(
+    folder: Path, backend: ScriptedBackend, end: str
+) -> None:
+    """The kernel bounds that for TCP alone (`hold.user_timeout`)."""
+    settings = (f"proxy.unix_listen={folder / 'stuck'}", "hold.user_timeout=20", "hold.slow_grace=1000")
+    script = grip_stream("stuck")
+    async with (
+        AppProcess(f"* {backend.address}", settings=settings) as app,
+        await connect_unix(folder / "stuck") as client,
+    ):
+        await open_stream(
+            client, backend, "/stuck", script, headers=[("Connection", "close")] if end == "close" else ()
+        )
+        await publish(app, *[stream_item("stuck", "x" * 50_000)] * 15)
+        await app.settle()
+        if end == "DELETE":
+            await told(app, f"/connections/{await id_on(app, 'stuck')}/", method="DELETE")
+        else:
+            await publish(app, close_item("stuck"))
+            await app.settle()
+        if end == "close and idle":
+            await app.advance(75)  # proxy.keep_alive_timeout
+        await app.advance(19)
+        counters = await app.counters()
+        assert (counters["sessions_stream"], counters["connections"], counters["closings_cut"]) == (0, 1, 0)
+        await app.advance(1.25)
+        await app.until(lambda counters: counters["closings_cut"] == 1)
+        await app.until(lambda counters: counters["connections"] == 0)
+        await app.log_line("a closed connection was cut: its client took nothing for 20 seconds")
 
 
 async def test_publishers_may_come_there(folder: Path, backend: ScriptedBackend) -> None:

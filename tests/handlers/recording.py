@@ -60,6 +60,9 @@ class RecordingDoor:
         self.last_seen.append(last_seen)
         self.retried.append((transport, kept, request, is_behind))
 
+    def close(self, transport: asyncio.Transport) -> None:
+        transport.close()
+
     def gone(self, transport: asyncio.Transport) -> None:
         self.closed.append(transport)
         self.is_told.set()

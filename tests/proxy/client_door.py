@@ -51,6 +51,7 @@ def make_options(
         limits=FramingLimits(),
         keep_alive_timeout=keep_alive_timeout,
         body_timeout=60,
+        user_timeout=60,
         log_from=False,
         clock=clock,
         counters=counters,

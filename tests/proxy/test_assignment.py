@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+from msgspec import Meta
 
 from handlers.errors import InvalidSetting
 from proxy.assignment import Assignment, Key, Translation, convert, describe, known_keys, suggest
@@ -33,6 +34,7 @@ class Sample:
     words: tuple[str, ...] = ()
     secret: str = field(default="", repr=False)
     rows: tuple[Row, ...] = ()
+    mode: Annotated[str, Meta(pattern="^[0-7]*$", description="octal digits")] = ""
 
 
 KEYS: dict[str, Key] = dict(known_keys(Sample, prefix="sample."))
@@ -76,6 +78,7 @@ def test_what_has_a_type_is_taken_as_it_is() -> None:
         ("flag", "true", False, "HERE: sample.flag: expected true or false, got 'true'"),
         ("words", "x" * 100, False, f"HERE: sample.words: expected a list of text, got '{'x' * 56}..."),
         ("secret", ["hush"], False, "HERE: sample.secret: expected text"),
+        ("mode", "rw", True, "HERE: sample.mode: expected octal digits, got 'rw'"),
         ("rows", "hush", True, "HERE: sample.rows: expected a JSON list of objects"),
         ("rows", '{"name": "hush"}', True, "HERE: sample.rows: expected a JSON list of objects"),
         ("rows", {"name": "hush"}, False, "HERE: sample.rows: expected tables, as in [[sample.rows]]"),
@@ -104,6 +107,7 @@ def test_every_type_has_its_words() -> None:
         "maybe": "a whole number or nothing",
         "words": "a list of text",
         "secret": "text",
+        "mode": "octal digits",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,6 +61,20 @@ async def test_o08_one_limit_is_for_all_of_them_and_handshakes_count(tmp_path: P
                 assert (await third.fetch("/")).status == 200
                 with pytest.raises((ssl.SSLError, ConnectionResetError)):
                     await TlsClient.connect_tls(tls, trust)
+
+
+async def test_o08_as_many_as_there_is_room_for_may_come_at_once(tmp_path: Path) -> None:
+    trust = trusting(install(tmp_path, "default", "localhost"))
+    settings = ["proxy.tls_listen=127.0.0.1:0", f"proxy.tls_certs={tmp_path}"]
+    async with running("* test", settings=settings) as app:
+        app.clients.connection_limit = 20
+        tls = app.proxy_addresses[1]
+        clients = await asyncio.gather(*(TlsClient.connect_tls(tls, trust) for _ in range(20)))
+        for client in clients:
+            assert (await client.fetch("/")).status == 200
+        assert (app.counters.connections, app.counters.connections_refused) == (20, 0)
+        for client in clients:
+            client.close()
 
 
 async def test_without_certificates_it_does_not_load(tmp_path: Path) -> None:

@@ -104,6 +104,14 @@ def test_text_is_read_as_what_the_key_needs(assignment: str, section: str, value
         ("[proxy]\nsig_key = 'x'\nsig_iss = ''", "proxy.sig_iss: is empty although sig_key is set"),
         ("[publish]\nlisten = 'a b:80'", "publish.listen: 'a b:80' is not an address"),
         ("[log]\nlevel = 'warning'", "log.level: expected 'debug' or 'error' or 'info' or 'warn', got 'warning'"),
+        (
+            "[metrics]\nprefix = 'my-x_'",
+            "metrics.prefix: expected letters, digits, _ and :, not beginning with a digit, got 'my-x_'",
+        ),
+        (
+            "[zeromq]\nipc_file_mode = 'rw'",
+            "zeromq.ipc_file_mode: expected up to four octal digits, as in '660', got 'rw'",
+        ),
         ("[log]\nlevel = ?", "is not TOML: Invalid value (at line 2, column 9)"),
         ("[log]\n[log]", "is not TOML: "),
     ],

@@ -33,17 +33,40 @@ def test_one_that_is_moved_away_is_begun_anew(tmp_path: Path) -> None:
     file.close()
 
 
-def test_one_that_cannot_be_made_anew_is_an_error_and_the_next_line_tries_again(tmp_path: Path) -> None:
+def test_lines_go_on_into_the_old_one_while_none_can_be_made_anew_and_that_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
     file = LogFile(str(folder / "log"))
+    told = f"holdfast: {folder}/log: No such file or directory: log lines go on into the file that was there\n"
     file.write("one\n")
-    folder.rename(tmp_path / "old")
-    with pytest.raises(FileNotFoundError):
-        file.write("two\n")
+    for attempt in ("first", "second"):
+        folder.rename(tmp_path / attempt)
+        file.write(f"two {attempt}\n")
+        file.write(f"three {attempt}\n")
+        assert capsys.readouterr().err == told
+        folder.mkdir()
+        file.write("four\n")
+        assert capsys.readouterr().err == ""
+    assert (tmp_path / "first" / "log").read_text() == "one\ntwo first\nthree first\n"
+    assert (tmp_path / "second" / "log").read_text() == "four\ntwo second\nthree second\n"
+    assert (folder / "log").read_text() == "four\n"
+    file.close()
+
+
+def test_that_it_cannot_be_told_harms_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "logs"
     folder.mkdir()
-    file.write("three\n")
-    assert (folder / "log").read_text() == "three\n"
+    file = LogFile(str(folder / "log"))
+    folder.rename(tmp_path / "old")
+    with (tmp_path / "stderr").open("w") as closed:
+        pass
+    monkeypatch.setattr("sys.stderr", closed)
+    file.write("one\n")
+    monkeypatch.setattr("sys.stderr", None)
+    file.write("two\n")
+    assert (tmp_path / "old" / "log").read_text() == "one\ntwo\n"
     file.close()
 
 

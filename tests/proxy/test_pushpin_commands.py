@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -23,6 +25,11 @@ from proxy.pushpin_commands import (
 from proxy.settings import ProxySettings
 from publish_api.zeromq.settings import ZeroMQSettings
 from tests.support.debian_pushpin import debian_conf
+
+GROUP = 12_345
+"""One that nobody is in."""
+NOBODY = 65_534
+"""A user who may give files to no group."""
 
 
 def options(*words: str) -> argparse.Namespace:
@@ -143,6 +150,62 @@ def test_the_import_goes_to_a_file_that_only_those_may_read_who_could_before(tmp
     output.write_text("something longer " * 1000)
     assert run_import(import_options(*words, "--force")) == 0
     assert output.read_text() == written
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+@pytest.mark.parametrize(("before", "after"), [(0o644, 0o640), (0o600, 0o600), (0o666, 0o604)])
+def test_a_file_that_is_replaced_may_be_read_by_whom_the_pushpin_conf_may(
+    before: int, after: int, is_link: bool, tmp_path: Path
+) -> None:
+    """Whoever has the old one open reads no keys in it either."""
+    conf = debian_conf(tmp_path)
+    conf.chmod(after)
+    output = there = tmp_path / "holdfast.toml"
+    if is_link:
+        there = tmp_path / "elsewhere.toml"
+        output.symlink_to(there)
+    there.write_text("old")
+    there.chmod(before)
+    with there.open() as reader:
+        assert run_import(import_options(str(conf), "-o", str(output), "--force")) == 0
+        assert reader.read() == "old"
+    assert stat.S_IMODE(there.stat().st_mode) == after
+    assert there.read_text().startswith("# Settings of Holdfast")
+    assert output.is_symlink() == is_link
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file to a group that nobody is in")
+@pytest.mark.parametrize("force", [(), ("--force",)])
+@pytest.mark.parametrize(("user", "group", "mode"), [(0, GROUP, 0o644), (NOBODY, 0, 0o604)])
+def test_the_group_of_the_pushpin_conf_may_read_it_or_no_group(
+    force: tuple[str, ...], user: int, group: int, mode: int
+) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        conf = debian_conf(folder)
+        conf.chmod(0o644)
+        os.chown(conf, -1, GROUP)
+        output = folder / "holdfast.toml"
+        os.seteuid(user)
+        try:
+            assert run_import(import_options(str(conf), "-o", str(output), *force)) == 0
+        finally:
+            os.seteuid(0)
+        assert (output.stat().st_gid, stat.S_IMODE(output.stat().st_mode)) == (group, mode)
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert run_import(import_options(str(debian_conf(tmp_path)), "-o", str(pipe), "--force")) == 0
+        assert os.read(reader, 100).startswith(b"# Settings of Holdfast")
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_without_a_name_the_file_is_the_one_pushpin_would_read(

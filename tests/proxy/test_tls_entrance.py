@@ -27,8 +27,13 @@ from tests.support.turns import settle, until
 class Echo(asyncio.Protocol):
     """Sends back what comes."""
 
+    is_lost = False
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(data)
@@ -54,19 +59,25 @@ class CountedRoom:
 class Entrance:
     """An entrance, with all it needs."""
 
-    def __init__(self, folder: Path, room: CountedRoom | None = None) -> None:
+    def __init__(self, folder: Path, room: CountedRoom | None = None, protocol: type[Echo] = Echo) -> None:
         self.certificate = install(folder, "a", "localhost")
         self.counters = Counters()
         self.clock = ManualClock()
         site = TlsSite(clock=self.clock, counters=self.counters, handshake_timeout=10, room=room or OpenRoom())
-        [sock] = listen(Address(host="127.0.0.1", port=0), SocketOptions(backlog=100))
+        self.protocol = protocol
+        self.protocols: list[Echo] = []
+        [sock] = listen(Address(host="127.0.0.1", port=0), SocketOptions(backlog=100, unsent_limit=16_384))
         self.address = sock.getsockname()
         pair = CertificatePair(self.certificate, self.certificate.with_suffix(".key"))
-        self.entrance = TlsEntrance(site, sock, certificate=pair, make=Echo)
+        self.entrance = TlsEntrance(site, sock, certificate=pair, make=self.make)
         self.entrance.open()
 
-    async def connect(self) -> TlsClient:
-        return await TlsClient.connect_tls(self.address, trusting(self.certificate))
+    def make(self) -> Echo:
+        self.protocols.append(self.protocol())
+        return self.protocols[-1]
+
+    async def connect(self, *, receive_buffer: int | None = None) -> TlsClient:
+        return await TlsClient.connect_tls(self.address, trusting(self.certificate), receive_buffer=receive_buffer)
 
     async def close(self) -> None:
         self.entrance.close()
@@ -108,6 +119,26 @@ async def test_each_is_noted_before_its_handshake_and_forgotten_behind_it(tmp_pa
         assert await silent.until_cut() == b""
         await until(lambda: room.inside == 0)
     assert made.counters.tls_failures == 1
+    await made.close()
+
+
+async def test_the_place_of_a_handshake_is_free_for_its_protocol(tmp_path: Path) -> None:
+    room = CountedRoom(9)
+    inside: list[int] = []
+
+    class Counting(Echo):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            inside.append(room.inside)
+            super().connection_made(transport)
+            made.clock.advance(10)  # the handshake is over, and its bound with it
+
+    made = Entrance(tmp_path, room, protocol=Counting)
+    async with await made.connect() as client:
+        await client.send(b"x")
+        assert await client.read_exactly(1) == b"x"
+    assert inside == [0]
+    await until(lambda: room.inside == 0)
+    assert made.counters.tls_failures == 0
     await made.close()
 
 

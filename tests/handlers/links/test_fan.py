@@ -10,8 +10,8 @@ import pytest
 from handlers.broker import Broker
 from handlers.counters import Counters
 from handlers.errors import Busy
-from handlers.links.fan import QUIET_SECONDS, RETRY_AFTER, Fan
-from handlers.protocol.link import Ack, Committed, Hello, Items, Recover, Welcome, stored_rows
+from handlers.links.fan import ANSWER_SECONDS, QUIET_SECONDS, RETRY_AFTER, Fan
+from handlers.protocol.link import Ack, Committed, Hello, Items, Ping, Ready, Recover, Welcome, stored_rows
 from handlers.protocol.mercure.update import StoredUpdate
 from handlers.protocol.names import EventId
 from handlers.settings import HoldSettings
@@ -67,6 +67,27 @@ async def test_everything_goes_to_all_from_the_welcome_on() -> None:
                 Committed(stored_rows(batch)),
                 Recover(),
             ]
+
+
+async def test_it_is_answered_while_some_worker_that_serves_owes_nothing_for_long() -> None:
+    async with two() as both:
+        assert not both.fan.is_answered()  # they do not serve yet
+        for worker, link in zip(both.workers, both.links, strict=True):
+            worker.say(Ack(1))
+            worker.say(Ready())
+            await until(lambda link=link: link.is_ready)  # type: ignore[misc]
+            assert both.fan.is_answered()
+            assert await worker.hears(2) == [WELCOME, Ping()]
+        both.clock.advance(ANSWER_SECONDS - 0.1)
+        assert both.fan.is_answered()
+        both.clock.advance(0.1)
+        assert not both.fan.is_answered()
+        one, link = both.workers[0], both.links[0]
+        one.say(Ack(2))
+        await until(lambda: link.outstanding.since is None)
+        assert both.fan.is_answered()
+        both.fan.leave(link)
+        assert not both.fan.is_answered()
 
 
 async def test_one_that_has_left_is_sent_nothing() -> None:

@@ -45,8 +45,9 @@ def test_o05_an_instance_has_a_prefix_and_an_offset_in_place_of_the_files(tmp_pa
     read = conf(
         tmp_path, "[global]\nport_offset=3000\nipc_prefix=x-\n[a]\nb={ipc_prefix}\n", instance=Instance(number=3)
     )
-    assert (read.port_offset, values(read)["a.b"]) == (30, "p3-")
-    assert conf(tmp_path, "[global]\nport_offset=3000\n").port_offset == 3000
+    assert (read.port_offset, read.metrics_offset, values(read)["a.b"]) == (30, 30, "p3-")
+    read = conf(tmp_path, "[global]\nport_offset=3000\n")
+    assert (read.port_offset, read.metrics_offset) == (3000, 0)
 
 
 @pytest.mark.parametrize("offset", ["x", "1.5", "1,2", "12345678"])

@@ -178,8 +178,10 @@ def test_debians_file(tmp_path: Path) -> None:
 
 
 def test_o05_an_instance_moves_every_port_but_the_clients(tmp_path: Path) -> None:
-    text = (FILES / "pushpin.conf").read_text("utf-8")
+    text = (FILES / "pushpin.conf").read_text("utf-8").replace("[proxy]\n", "[proxy]\nprometheus_port=9100\n")
     settings = load(tmp_path, text, instance=Instance(number=2))
+    assert settings.metrics.listen == "9120"
+    assert load(tmp_path, text.replace("port_offset=0", "port_offset=20")).metrics.listen == "9100"
     assert settings.zeromq.pull == "tcp://127.0.0.1:5580"
     assert settings.zeromq.command == "tcp://127.0.0.1:5583"
     assert settings.publish.listen == "127.0.0.1:5581"

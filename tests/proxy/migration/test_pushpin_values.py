@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,8 @@ def test_what_a_value_becomes(reader: Reader, value: str | tuple[str, ...], expe
     ("reader", "value", "problem"),
     [
         (values.text("a.b"), ("x", "y"), "expected one value; one with a comma in it goes in quotes"),
+        (values.texts("a.b"), "x:1,y", "'x:1,y' in quotes is one value; write the list without the quotes"),
+        (values.texts("a.b"), ("x", "y,z"), "'y,z' in quotes is one value; write the list without the quotes"),
         (values.flag("a.b"), "no", "expected true or false, got 'no', which Pushpin takes for true"),
         (values.number("a.b"), "x", "expected a whole number, got 'x'"),
         (values.number("a.b"), "", "expected a whole number, got ''"),
@@ -127,6 +130,25 @@ def test_r06_certificates_are_beside_the_file() -> None:
         ("proxy.tls_listen", ["443", "[::1]:8443"]),
         ("proxy.tls_certs", "/etc/p/runner/certs"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shifted"),
+    [
+        ("9100", "9120"),
+        ("127.0.0.1:9100", "127.0.0.1:9120"),
+        ("[::1]:9100", "[::1]:9120"),
+        (":9100", ":9120"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_metrics_of_an_instance_have_a_port_of_their_own(value: str, shifted: str) -> None:
+    now = reading()
+    now.conf = replace(now.conf, metrics_offset=20)
+    (setting,) = values.METRICS_PORT.read(now, entry(value))
+    assert setting.value == shifted
+    with pytest.raises(SettingsError, match="f:1: k: port 65530 with an offset of 20 is no port"):
+        values.METRICS_PORT.read(now, entry("65530"))
 
 
 def test_metrics_on_a_unix_socket_are_said_to_be_none() -> None:

@@ -18,7 +18,7 @@ from handlers.sockjs.session import Key
 from handlers.timers import TimerWheel
 from proxy.errands import Errands
 from proxy.exchange import Exchange
-from proxy.sockjs.passing import Passing, owner_of
+from proxy.sockjs.passing import Passing, as_last, owner_of
 from tests.proxy.client_door import Door, listening
 from tests.support.client import encode_request
 from tests.support.turns import settle, until
@@ -98,7 +98,29 @@ async def test_a_worker_that_is_not_there_takes_nothing(doors: tuple[Door, Door,
     here.serve = pass_on
     async with await here.connect() as client:
         assert (await client.fetch("/one")).status == 503
-    assert here.counters.sockjs_passed == 0
+    assert (here.counters.sockjs_passed, here.counters.sockjs_unpassed) == (0, 1)
+
+
+async def test_a_worker_that_takes_no_more_takes_nothing(
+    doors: tuple[Door, Door, Passing, Passing], tmp_path: Path
+) -> None:
+    """The loops' own connect says that a full backlog has taken it."""
+    here, _, first, second = doors
+    second.close()
+    (tmp_path / "sockjs-2").unlink()
+    site = site_of(here)
+
+    async def pass_on(exchange: Exchange) -> None:
+        assert not await first.pass_on(exchange, site, THERE, b"", "/x")
+        exchange.answer_text(503, "elsewhere")
+
+    here.serve = pass_on
+    with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as other:
+        full.bind(str(tmp_path / "sockjs-2"))
+        full.listen(0)
+        other.connect(str(tmp_path / "sockjs-2"))
+        async with await here.connect() as client:
+            assert (await client.fetch("/one")).status == 503
 
 
 async def test_a_worker_takes_the_place_of_one_that_has_died(
@@ -118,3 +140,8 @@ async def test_one_that_dies_on_the_way_costs_nothing(
     await settle()
     await asyncio.sleep(0)
     assert there.served == []
+
+
+def test_a_request_that_is_relayed_is_the_last_on_its_connection() -> None:
+    request = encode_request("/one", method="POST", body=b"x")
+    assert as_last(request) == request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)

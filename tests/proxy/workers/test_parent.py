@@ -27,8 +27,8 @@ def parent_of(*settings: str, code: str = SERVE + OBEY, clock: ManualClock | Non
 
 
 @asynccontextmanager
-async def running(*settings: str, code: str = SERVE + OBEY) -> AsyncIterator[Parent]:
-    clock = ManualClock()
+async def running(*settings: str, code: str = SERVE + OBEY, clock: ManualClock | None = None) -> AsyncIterator[Parent]:
+    clock = clock or ManualClock()
     parent = parent_of(*settings, code=code, clock=clock)
     await parent.start()
     try:
@@ -84,6 +84,21 @@ async def test_its_numbers_are_those_of_all() -> None:
         assert (total.publications, total.deliveries, total.sessions_stream, total.workers_alive) == (1, 7, 1, 2)
         page = (await ask(parent.publish_address, "/metrics", host="localhost")).body
         assert b"\nholdfast_deliveries_total 7.0\n" in page
+
+
+@pytest.mark.parametrize(("code", "after"), [(OBEY, (200, b"ok\n")), (STICK, (503, b"no worker answers\n"))])
+async def test_it_is_ready_while_some_worker_answers(code: str, after: tuple[int, bytes]) -> None:
+    async def ready(parent: Parent) -> tuple[int, bytes]:
+        answer = await ask(parent.publish_address, "/readyz", host="localhost")
+        return answer.status, answer.body
+
+    clock = ManualClock()
+    async with running("proxy.worker_timeout=0", code=SERVE + code, clock=clock) as parent:
+        assert await ready(parent) == (200, b"ok\n")
+        if code == OBEY:
+            await until(lambda: all(worker.outstanding.since is None for worker in parent.fan.workers))
+        clock.advance(5)
+        assert await ready(parent) == after
 
 
 async def test_publishers_are_held_off_while_a_worker_is_too_far_behind() -> None:

@@ -28,6 +28,10 @@ ITEM = Item(channel=Channel("c"), http_stream=HttpStreamFormat(content=b"\xff"))
 URIS = {"publish-pull": "tcp://127.0.0.1:5560", "publish-sub": "tcp://127.0.0.1:5562", "command": "tcp://*:5563"}
 
 
+CHECK: tuple[str, dict[str, Encodable]] = ("conncheck", {"ids": ["a"]})
+REFRESH: tuple[str, dict[str, Encodable]] = ("refresh", {"cid": "a"})
+
+
 class Sink:
     """Keeps what is published. Raises `failure`, or has `waiting` waited for, when they are set."""
 
@@ -205,17 +209,51 @@ async def test_where_nobody_can_be_asked_that_is_told() -> None:
         assert await each.ask("conncheck", {"ids": []}) == done([])
 
 
-async def test_the_next_command_waits_for_the_answer_to_the_last() -> None:
+async def test_publications_do_not_wait_for_an_answer_to_who_is_there() -> None:
     async with commanding() as each:
         each.surveyor.waits = True
         asking = asyncio.create_task(each.ask("conncheck", {"ids": ["a"]}))
         await until(lambda: each.surveyor.waiting)
-        later = asyncio.create_task(each.ask("publish", {"items": [GOOD]}))
-        await settle()
-        assert each.sink.items == []
+        assert await each.ask("publish", {"items": [GOOD]}) == done()
+        assert each.sink.items == [ITEM]
+        assert not asking.done()
         each.surveyor.waiting[0].set_result(Findings())
         assert await asking == done([])
-        assert await later == done()
+
+
+async def test_an_answer_to_who_is_there_lets_nobody_in_before_what_is_being_stored() -> None:
+    async with commanding() as each:
+        each.surveyor.waits = True
+        each.sink.waiting = asyncio.get_running_loop().create_future()
+        asking = asyncio.create_task(each.ask("conncheck", {"ids": ["a"]}))
+        await until(lambda: each.surveyor.waiting)
+        storing = asyncio.create_task(each.ask("publish", {"items": [GOOD]}))
+        await until(lambda: each.sink.items)
+        later = asyncio.create_task(each.ask("recover"))
+        each.surveyor.waiting[0].set_result(Findings())
+        assert await asking == done([])
+        assert (each.recovered, storing.done()) == (0, False)
+        each.sink.waiting.set_result(None)
+        assert await storing == await later == done()
+
+
+async def test_questions_are_refused_while_too_many_are_unanswered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("publish_api.zeromq.commands.OPEN_QUESTIONS", 2)
+    async with commanding() as each:
+        each.surveyor.waits = True
+        asking = [asyncio.create_task(each.ask(*command)) for command in [CHECK, REFRESH]]
+        await until(lambda: len(each.surveyor.waiting) == 2)
+        busy = refused(b"busy", b"2 questions for connections are unanswered.")
+        assert await each.ask(*CHECK) == busy
+        assert await each.ask(*REFRESH) == busy
+        assert await each.ask("conncheck", {"ids": []}) == done([])
+        assert await each.ask("publish", {"items": [GOOD]}) == done()
+        assert each.counters.questions_refused == 2
+        for waiting in each.surveyor.waiting:
+            waiting.set_result(Findings())
+        await asyncio.gather(*asking)
+        each.surveyor.waits = False
+        assert await each.ask(*CHECK) == done([])
 
 
 async def test_the_reply_to_what_must_be_stored_comes_when_it_is() -> None:

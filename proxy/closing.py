@@ -1,0 +1,89 @@
+"""Clients' connections that are closed, but for bytes which their clients have not taken yet.
+
+Made by `proxy.client_server`. A loop waits for ever for such a client. The kernel gives up on one that takes nothing
+where there is TCP (`hold.user_timeout`), and on a Unix socket nobody would. Connections by TLS see to themselves
+(`proxy.tls_transport`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import struct
+import termios
+
+from handlers.counters import Counters
+from handlers.timers import NOWHERE, Clock, TimerWheel
+
+log = logging.getLogger("holdfast.client")
+
+SYSTEM_SECONDS = 900.0
+"""How long a client may take nothing where `hold.user_timeout` is 0: what that says of the system's own limit."""
+
+
+class Closings:
+    """Closes connections, and cuts those whose clients have taken nothing for `seconds`. Tell it who is `gone`."""
+
+    def __init__(self, *, clock: Clock, wheel: TimerWheel, counters: Counters, seconds: float) -> None:
+        self._clock = clock
+        self._wheel = wheel
+        self._counters = counters
+        self._seconds = seconds or SYSTEM_SECONDS
+        self._waiting: dict[asyncio.Transport, _Closing] = {}
+
+    def close(self, transport: asyncio.Transport) -> None:
+        """Close, once what was written has left. Harmless for one that is closed already."""
+        transport.close()
+        if not transport.get_write_buffer_size() or transport in self._waiting:
+            return
+        is_ours = transport.get_extra_info("sslcontext") is None and transport.get_extra_info("socket") is not None
+        if is_ours:  # SockJS's transports have no socket, and see to themselves too
+            closing = self._waiting[transport] = _Closing(self, transport)
+            self._watch(closing)
+
+    def gone(self, transport: asyncio.Transport) -> None:
+        """Forget a connection."""
+        closing = self._waiting.pop(transport, None)
+        if closing is not None:
+            self._wheel.forget(closing)
+
+    def look_at(self, closing: _Closing) -> None:
+        """Go on waiting for a client that has taken something, or cut it."""
+        if not closing.transport.get_write_buffer_size():
+            return  # all is gone, and the loop is about to say so
+        unsent = unsent_of(closing.transport)
+        if closing.unsent != unsent:
+            closing.unsent = unsent
+            self._watch(closing)
+            return
+        self._counters.closings_cut += 1
+        log.warning("a closed connection was cut: its client took nothing for %g seconds", self._seconds)
+        closing.transport.abort()
+
+    def _watch(self, closing: _Closing) -> None:
+        closing.deadline = self._clock.now() + self._seconds
+        self._wheel.watch(closing)
+
+
+class _Closing:
+    """One closed connection (`handlers.timers.Timed`)."""
+
+    __slots__ = ("_closings", "deadline", "tick", "transport", "unsent")
+
+    def __init__(self, closings: Closings, transport: asyncio.Transport) -> None:
+        self._closings = closings
+        self.transport = transport
+        self.unsent = unsent_of(transport)
+        self.deadline = 0.0
+        self.tick = NOWHERE
+
+    def expire(self, now: float) -> None:
+        """Look how it goes."""
+        self._closings.look_at(self)
+
+
+def unsent_of(transport: asyncio.Transport) -> int:
+    """Return how many bytes the client has yet to take, those that wait in the kernel included."""
+    (queued,) = struct.unpack("=i", fcntl.ioctl(transport.get_extra_info("socket"), termios.TIOCOUTQ, bytes(4)))
+    return transport.get_write_buffer_size() + int(queued)
