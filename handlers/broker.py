@@ -6,6 +6,7 @@ in its transport. Storage comes in here later.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections import deque
@@ -32,6 +33,26 @@ class Outlet(Protocol):
 
     def deliver_all(self, items: Sequence[Item]) -> Sequence[int]:
         """Give `items`, in their order, to whoever is on their channels; return how many there were for each."""
+        ...
+
+    def deliver_once(self, items: Sequence[Item]) -> int:
+        """Give each session the first of `items` that reaches it; return how many there were."""
+        ...
+
+    def recover(self) -> None:
+        """Have every held connection ask its backend again that can."""
+        ...
+
+
+class PublishSink(Protocol):
+    """Where a door publishes: the broker, or what stands in front of it (`hub.bridge`, `links.admission`)."""
+
+    def publish(self, items: Sequence[Item]) -> asyncio.Future[None] | None:
+        """Take the items in their order. Returns at once: None when they are delivered, else what to wait for.
+
+        Raises `handlers.errors.Busy` when they cannot be taken now, answered with 503. What else it raises, then or
+        later, is answered with 500. Where it raises, the items may be published again.
+        """
         ...
 
 
@@ -82,8 +103,9 @@ class Broker:
         return item.id is not None and self._recent.knows(item.channel, item.id, self._clock.now())
 
     def recover(self) -> None:
-        """Forget all last ids, so that whatever comes next is in order (the command `recover`)."""
+        """Have everybody ask, and take whatever comes next to be in order (the command `recover`)."""
         self._sequencer.forget()
+        self._edge.recover()
 
     def expire(self, now: float) -> None:
         """Deliver what has waited long enough for an item that did not come (`handlers.timers.Timed`)."""

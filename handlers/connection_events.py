@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from handlers.channel_rows import Held
+from handlers.protocol.address import peer_ip
+from handlers.protocol.carried_name import carry, show
 from handlers.protocol.hold_id import HoldId
 from handlers.protocol.names import Channel
 from handlers.protocol.observed import Connected, Disconnected, Mode
@@ -20,14 +22,14 @@ def connected(session: Held, *, worker: int) -> Connected:
         mode_of(session),
         peer_of(session),
         is_tls=transport.get_extra_info("ssl_object") is not None,
-        route=as_text(session.route),
+        route=show(session.route),
     )
 
 
 def disconnected(session: Held, *, worker: int) -> Disconnected:
     """Return what is told when it is held no more, and is on its channels no more."""
-    channels = tuple([Channel(as_text(each.channel)) for each in session.subscriptions])
-    return Disconnected(id_of(session, worker=worker), mode_of(session), channels, route=as_text(session.route))
+    channels = tuple([Channel(carry(each.channel)) for each in session.subscriptions])
+    return Disconnected(id_of(session, worker=worker), mode_of(session), channels, route=show(session.route))
 
 
 def id_of(session: Session, *, worker: int) -> str:
@@ -46,10 +48,4 @@ def mode_of(session: Held) -> Mode:
 
 def peer_of(session: Session) -> str:
     """Return the IP address at the other end of the connection; empty where there is none."""
-    peer: object = session.transport.get_extra_info("peername")
-    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
-
-
-def as_text(name: str) -> str:
-    """Return a name that JSON and msgpack can carry: U+FFFD stands for bytes that were no UTF-8."""
-    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return peer_ip(session.transport.get_extra_info("peername"))

@@ -139,6 +139,8 @@ class Counters(Latencies):
     """Clients cut as they came, because as many are connected as may be."""
     tls_failures: int = 0
     """TLS connections that ended before their handshake was done: not TLS, nothing in common, too slow, or gone."""
+    publish_handshakes_refused: int = 0
+    """Publishers cut as they came, because 1,024 were at their TLS handshake."""
     tls_closings_cut: int = 0
     """Closed TLS connections cut, and with them what their peer was still to get, as it took nothing for 60 seconds."""
     closings_cut: int = 0
@@ -171,6 +173,8 @@ class Counters(Latencies):
     """DISCONNECT and CLOSE events that could not be told to the backend, which was not reached."""
     sockjs_opened: int = 0
     """SockJS sessions opened. Each is one WebSocket to its backend, and is counted as one."""
+    sockjs_refused: int = 0
+    """SockJS sessions not opened, because as many are open as clients may be connected."""
     sockjs_polls_refused: int = 0
     """SockJS requests for messages answered `c[2010,...]`: the session has another one under way."""
     sockjs_abandoned: int = 0
@@ -229,6 +233,8 @@ class Counters(Latencies):
     """Requests with presence notices that failed; most are sent again."""
     presence_lost: int = 0
     """Presence notices given up: the backend did not take them for `presence.retry_for`, or too many wait."""
+    presence_merged: int = 0
+    """Presence notices left out while the backend was behind, as only the last one of each channel matters then."""
     zhttp_malformed: int = 0
     """Messages of ZHTTP workers skipped because they cannot be read."""
     state_failures: int = 0

@@ -7,16 +7,16 @@ while fragments of another one are on their way, and sees to the closing handsha
 from __future__ import annotations
 
 import abc
-import asyncio
 import logging
 import math
+from typing import Unpack
 
 from handlers.intake import FRAMES_A_TURN, Intake
 from handlers.open_ended import OpenEndedSession, discard
 from handlers.protocol.rate import TokenBucket
-from handlers.protocol.subscribing import Subscription
 from handlers.protocol.ws_deflate import Deflate, deflate_frame
 from handlers.protocol.ws_frames import (
+    CloseCode,
     CloseReason,
     Frame,
     FrameError,
@@ -27,7 +27,7 @@ from handlers.protocol.ws_frames import (
     encode_frame,
     parse_close,
 )
-from handlers.session import Site, guarded
+from handlers.session import Parts, guarded
 from handlers.settings import WebSocketSettings
 
 log = logging.getLogger("holdfast.websocket")
@@ -54,6 +54,7 @@ class FramedSession(OpenEndedSession):
         "_heard",
         "_intake",
         "_is_refused",
+        "_pings",
         "_reader",
         "is_close_sent",
         "is_deflated",
@@ -63,25 +64,13 @@ class FramedSession(OpenEndedSession):
     def __init__(
         self,
         *,
-        site: Site,
         limits: WebSocketSettings,
-        transport: asyncio.Transport,
-        subscriptions: tuple[Subscription, ...],
-        label: str,
-        prefix: str,
         message_limit: int | None,
         deflate: Deflate | None,
+        **parts: Unpack[Parts],
     ) -> None:
         """`message_limit` is for a session that takes messages whole; else there is none beside `frame_limit`."""
-        super().__init__(
-            site=site,
-            transport=transport,
-            subscriptions=subscriptions,
-            reusable=False,
-            label=label,
-            keep_alive=None,
-            prefix=prefix,
-        )
+        super().__init__(**parts)
         self.limits = limits
         self.is_deflated = deflate is not None
         self.is_close_sent = False
@@ -93,8 +82,9 @@ class FramedSession(OpenEndedSession):
             extensions=(deflate.extension,) if deflate else (),
         )
         self._heard = self.touched
-        self._intake = Intake(transport)
+        self._intake = Intake(self.transport)
         self._is_refused = False
+        self._pings: TokenBucket | None = None
         self._client_close: CloseReason | None = None
         self._close_later: CloseReason | None = None
         self._close_until = math.inf
@@ -181,6 +171,21 @@ class FramedSession(OpenEndedSession):
             self.send(frame.opcode, bytes(frame.data))
         else:
             self._send_fragment(frame)
+
+    def answer_ping(self, frame: Frame) -> None:
+        """Answer a ping of the client's, unless that is one too many."""
+        if self.take_ping():
+            self.send_frame(Frame(Opcode.PONG, frame.data))
+
+    def take_ping(self) -> bool:
+        """Say whether one more ping or pong is within `control_rate`; one that is not ends the connection."""
+        now = self.site.clock.now()
+        if self._pings is None:
+            self._pings = control_bucket(self.limits, now)
+        if self._pings.take(now):
+            return True
+        self.refuse(CloseCode.POLICY_VIOLATION, "too many pings")
+        return False
 
     def let_go(self) -> None:
         """Write what was kept back, then close if that has been asked for meanwhile."""

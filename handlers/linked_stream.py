@@ -8,17 +8,16 @@ none of this.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from handlers.door import StreamLink
 from handlers.protocol.instruct import KeepAlive
 from handlers.protocol.items import Item
 from handlers.protocol.subscribing import NO_INQUIRY, Inquiry, LastSeen, Subscription, resumed, suspended
-from handlers.session import NO_META, Session, Site
+from handlers.session import Parts, Session
 from handlers.stream import StreamSession
 
 KEPT_ITEMS = 100
@@ -93,34 +92,19 @@ class LinkedStreamSession(StreamSession):
     def __init__(
         self,
         *,
-        site: Site,
         room: Room,
         link: StreamLink,
-        transport: asyncio.Transport,
-        subscriptions: tuple[Subscription, ...],
-        reusable: bool,
-        label: str,
+        polling: Polling | None,
         chunked: bool,
         debug: bool,
         keep_alive: KeepAlive | None,
-        polling: Polling | None,
         fetches_at_once: bool = False,
-        meta: Mapping[str, str] = NO_META,
-        prefix: str = "",
+        **parts: Unpack[Parts],
     ) -> None:
         """With `fetches_at_once` the first answer was a part and no hold: nothing is delivered before there is one."""
-        super().__init__(
-            site=site,
-            transport=transport,
-            subscriptions=tuple(map(suspended, subscriptions)) if fetches_at_once else subscriptions,
-            reusable=reusable,
-            label=label,
-            chunked=chunked,
-            debug=debug,
-            keep_alive=keep_alive,
-            meta=meta,
-            prefix=prefix,
-        )
+        super().__init__(chunked=chunked, debug=debug, keep_alive=keep_alive, **parts)
+        if fetches_at_once:
+            self.subscriptions = tuple(map(suspended, self.subscriptions))
         self.is_fetching = False
         self._asked = NO_INQUIRY
         self._room = room

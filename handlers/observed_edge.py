@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from handlers.channel_rows import ChannelRows
-from handlers.connection_events import as_text
 from handlers.edge import Edge
 from handlers.filtering import Told
 from handlers.observer import Observer
+from handlers.protocol.carried_name import carry
 from handlers.protocol.items import HttpResponseFormat, HttpStreamFormat, Item, WsMessageFormat
 from handlers.protocol.names import Channel, ItemId
 from handlers.protocol.observed import Delivered, Interest, Transport
@@ -42,6 +42,6 @@ class ObservedEdge(Edge):
 
     def _tell(self, item: Item, transport: Transport, receivers: int) -> int:
         if receivers:
-            item_id = None if item.id is None else ItemId(as_text(item.id))
-            self._observer.observe(Delivered(Channel(as_text(item.channel)), item_id, transport, receivers))
+            item_id = None if item.id is None else ItemId(carry(item.id))
+            self._observer.observe(Delivered(Channel(carry(item.channel)), item_id, transport, receivers))
         return receivers

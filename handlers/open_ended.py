@@ -7,13 +7,12 @@ own as long as nothing is in the way; the grace of a client that is behind; keep
 from __future__ import annotations
 
 import abc
-import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from typing import Unpack
 
 from handlers.protocol.instruct import KeepAlive, KeepAliveMode
-from handlers.protocol.subscribing import Subscription
-from handlers.session import NO_META, Session, Site, failed
+from handlers.session import Parts, Session, failed
 from handlers.timers import TimerWheel
 
 BEHIND_LIMIT = 4
@@ -40,29 +39,10 @@ class OpenEndedSession(Session):
         "write",
     )
 
-    def __init__(
-        self,
-        *,
-        site: Site,
-        transport: asyncio.Transport,
-        subscriptions: tuple[Subscription, ...],
-        reusable: bool,
-        label: str,
-        keep_alive: KeepAlive | None,
-        meta: Mapping[str, str] = NO_META,
-        prefix: str = "",
-    ) -> None:
-        super().__init__(
-            site=site,
-            transport=transport,
-            subscriptions=subscriptions,
-            reusable=reusable,
-            label=label,
-            meta=meta,
-            prefix=prefix,
-        )
+    def __init__(self, *, keep_alive: KeepAlive | None = None, **parts: Unpack[Parts]) -> None:
+        super().__init__(**parts)
         self.is_ended = False
-        self.touched = site.clock.now()
+        self.touched = self.site.clock.now()
         self.write: Callable[[bytes], None] = self._wait
         self._is_held_back = True
         self._keep_alive = keep_alive

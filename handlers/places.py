@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from handlers.channel_rows import ChannelRows, Held, row_of
-from handlers.connection_events import as_text, mode_of
+from handlers.connection_events import mode_of
 from handlers.observer import Observer
+from handlers.protocol.carried_name import carry
 from handlers.protocol.names import Channel
 from handlers.protocol.observed import Subscribed
 from handlers.protocol.subscribing import Subscription
@@ -77,4 +78,4 @@ class Places:
     def _tell(self, channel: Channel, rows: ChannelRows, session: Held) -> None:
         assert self.watcher is not None, "asked by the caller"
         mode = mode_of(session)
-        self.watcher.observe(Subscribed(mode, Channel(as_text(channel)), rows.count(mode)))
+        self.watcher.observe(Subscribed(mode, Channel(carry(channel)), rows.count(mode)))

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, ParamSpec, Protocol
+from typing import Final, ParamSpec, Protocol, Required, TypedDict
 
 from handlers.counters import Counters
 from handlers.door import Door
@@ -54,6 +54,18 @@ class Site:
     stamps: Stamps = field(default_factory=Stamps)
 
 
+class Parts(TypedDict, total=False):
+    """What every session is made of (`Session.__init__`), as the constructors of its kinds hand it on."""
+
+    site: Required[Site]
+    transport: Required[asyncio.Transport]
+    label: Required[str]
+    subscriptions: tuple[Subscription, ...]
+    reusable: bool
+    meta: Mapping[str, str]
+    prefix: str
+
+
 class Session(asyncio.Protocol, abc.ABC):
     """The part that all held connections have in common: the transport, what the client sends, how it ends.
 
@@ -83,9 +95,9 @@ class Session(asyncio.Protocol, abc.ABC):
         *,
         site: Site,
         transport: asyncio.Transport,
-        subscriptions: tuple[Subscription, ...],
-        reusable: bool,
         label: str,
+        subscriptions: tuple[Subscription, ...] = (),
+        reusable: bool = False,
         meta: Mapping[str, str] = NO_META,
         prefix: str = "",
     ) -> None:

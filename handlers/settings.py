@@ -78,7 +78,8 @@ class HoldSettings:
     user_timeout: Seconds = 60.0
     """Seconds a client may take nothing of what it was sent before it counts as vanished (TCP_USER_TIMEOUT; Linux
     counts the time in which its receive window is closed, too). Such an end of a held connection is logged and counted.
-    0 leaves it to the system: about 15 minutes."""
+    0 leaves it to the system: about 15 minutes. A closed connection that still has something for its client is cut
+    likewise, on a Unix socket too; one by TLS after 60 seconds at most."""
 
     probe_interval: Annotated[int, Meta(ge=0, le=32_767)] = 60
     """Seconds of silence after which the kernel asks a client whether it is still there (TCP keep-alive), and then

@@ -7,15 +7,13 @@ until the backend's own body has been sent, publications wait in a short list. F
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
+from typing import Unpack
 
 from handlers.open_ended import OpenEndedSession
 from handlers.protocol.http1 import LAST_CHUNK, encode_chunk
 from handlers.protocol.instruct import KeepAlive
-from handlers.protocol.subscribing import Subscription
-from handlers.session import NO_META, Site
+from handlers.session import Parts
 
 
 class StreamSession(OpenEndedSession):
@@ -24,31 +22,11 @@ class StreamSession(OpenEndedSession):
     __slots__ = ("chunked", "debug")
 
     def __init__(
-        self,
-        *,
-        site: Site,
-        transport: asyncio.Transport,
-        subscriptions: tuple[Subscription, ...],
-        reusable: bool,
-        label: str,
-        chunked: bool,
-        debug: bool,
-        keep_alive: KeepAlive | None,
-        meta: Mapping[str, str] = NO_META,
-        prefix: str = "",
+        self, *, chunked: bool, debug: bool = False, keep_alive: KeepAlive | None = None, **parts: Unpack[Parts]
     ) -> None:
         self.chunked = chunked
         self.debug = debug
-        super().__init__(
-            site=site,
-            transport=transport,
-            subscriptions=subscriptions,
-            reusable=reusable,
-            label=label,
-            keep_alive=self.framed(keep_alive),
-            meta=meta,
-            prefix=prefix,
-        )
+        super().__init__(keep_alive=self.framed(keep_alive), **parts)
 
     def attach(self, kept: bytes, *, is_behind: bool) -> None:
         """Take over the transport: write what was published meanwhile, start the timers."""

@@ -16,13 +16,15 @@ from operator import attrgetter, itemgetter
 from typing import assert_never
 
 from handlers.channel_rows import ChannelRows, S
-from handlers.connection_events import as_text, id_of, peer_of
+from handlers.connection_events import id_of, peer_of
 from handlers.counters import Counters
 from handlers.edge import Edge
 from handlers.framed import FramedSession
 from handlers.hub.audience import Audience
 from handlers.hub.poll import HubPoll
 from handlers.hub.topic_index import HubSession
+from handlers.protocol.carried_name import carry, is_text, show, uncarry
+from handlers.protocol.fields import encode_field
 from handlers.protocol.hold_id import HoldId, parse_hold_id
 from handlers.protocol.mercure.presenting import without_tokens
 from handlers.protocol.names import Channel
@@ -39,15 +41,12 @@ from handlers.protocol.survey import (
     Question,
     RefreshConnection,
 )
-from handlers.protocol.ws_frames import CloseReason
+from handlers.protocol.ws_frames import CloseCode, CloseReason
 from handlers.response import ResponseSession
 from handlers.session import Session, guarded
 from handlers.websocket import WebSocketSession
 
 log = logging.getLogger("holdfast.session")
-
-GOING_AWAY = 1001
-"""What a WebSocket that is ended is told when nobody says otherwise (RFC 6455 section 7.4.1)."""
 
 
 class Survey:
@@ -65,7 +64,7 @@ class Survey:
             case ListChannels():
                 return Findings(channels=tuple(self._list_channels(question)))
             case CountChannel():
-                rows = self._edge.channels.get(Channel(question.channel))
+                rows = self._edge.channels.get(Channel(uncarry(question.channel)))
                 return Findings(channels=() if rows is None else (count(question.channel, rows),))
             case ListConnections():
                 return self._found(self._list_connections(question))
@@ -80,14 +79,15 @@ class Survey:
                 assert_never(question)
 
     def _list_channels(self, question: ListChannels) -> Iterator[ChannelRow]:
-        prefix, after = question.prefix, question.after
-        named = ((as_text(name), rows) for name, rows in self._edge.channels.items())
-        wanted = (each for each in named if each[0].startswith(prefix) and (after is None or each[0] > after))
+        prefix, after = uncarry(question.prefix), question.after
+        channels = ((name, rows) for name, rows in self._edge.channels.items() if begins_with(name, prefix))
+        named = ((carry(name), rows) for name, rows in channels)
+        wanted = (each for each in named if after is None or each[0] > after)
         for name, rows in heapq.nsmallest(question.limit, wanted, key=itemgetter(0)):
             yield count(name, rows)
 
     def _list_connections(self, question: ListConnections) -> list[Session]:
-        sessions = self._everybody() if question.channel is None else self._on(Channel(question.channel))
+        sessions = self._everybody() if question.channel is None else self._on(Channel(uncarry(question.channel)))
         # A stamp alone says who comes behind; only of two with the same one does the worker's number.
         earliest = question.after.stamp + (self._worker <= question.after.worker)
         kind = question.kind
@@ -117,9 +117,9 @@ class Survey:
         self._counters.sessions_disconnected += 1
         log.info("%s ended on request, id=%s", session.label, question.id)
         if isinstance(session, WebSocketSession):
-            session.close_by_us(CloseReason(code=question.code or GOING_AWAY, reason=question.reason))
+            session.close_by_us(CloseReason(code=question.code or CloseCode.GOING_AWAY, reason=question.reason))
         elif isinstance(session, FramedSession):
-            session.close(CloseReason(code=question.code or GOING_AWAY, reason=question.reason))
+            session.close(CloseReason(code=question.code or CloseCode.GOING_AWAY, reason=question.reason))
         else:
             session.drain()
 
@@ -150,9 +150,9 @@ class Survey:
             kind=kind_of(session),
             protocol="grip" if subscriber is None else "mercure",
             peer=peer_of(session),
-            route=as_text(session.route),
-            uri=as_text(without_tokens(session.label)),
-            channels=tuple(map(as_text, channels)),
+            route=show(session.route),
+            uri=show(without_tokens(session.label)),
+            channels=tuple(map(carry, channels)),
         )
 
 
@@ -173,6 +173,13 @@ class LocalSurvey:
 def count(channel: str, rows: ChannelRows) -> ChannelRow:
     """Return how many are on a channel."""
     return ChannelRow(channel, stream=rows.count("stream"), response=rows.count("response"), ws=rows.count("ws"))
+
+
+def begins_with(name: str, beginning: str) -> bool:
+    """Say whether the bytes of a name begin with those of another, which may end within a character."""
+    if name.startswith(beginning):
+        return True
+    return not is_text(beginning) and encode_field(name).startswith(encode_field(beginning))
 
 
 def kind_of(session: Session) -> Kind:

@@ -20,15 +20,12 @@ from handlers.protocol.names import Channel
 from handlers.protocol.rate import TokenBucket
 from handlers.protocol.subscribing import Subscription
 from handlers.protocol.ws_deflate import Deflate
-from handlers.protocol.ws_frames import CloseReason, Frame, Opcode
+from handlers.protocol.ws_frames import CloseCode, CloseReason, Frame, Opcode
 from handlers.protocol.ws_grip import Control, Dropped, GripReader
 from handlers.session import Site
 from handlers.settings import WebSocketSettings
 
 log = logging.getLogger("holdfast.websocket")
-
-GOING_AWAY, POLICY, FAULT = 1001, 1008, 1011
-"""Close codes (RFC 6455 section 7.4.1). For FAULT, 1014 (bad gateway) would say more, but Chromium refuses it."""
 
 
 class Obeying(Protocol):
@@ -70,7 +67,6 @@ class WebSocketSession(FramedSession):
         "_delayed",
         "_delayed_at",
         "_grip",
-        "_pings_rate",
         "_told",
         "connection_id",
         "implicit",
@@ -112,7 +108,6 @@ class WebSocketSession(FramedSession):
         self.is_detached = False
         self._grip = grip
         self._controls_rate: TokenBucket | None = None
-        self._pings_rate: TokenBucket | None = None
         self._told: tuple[str, ...] = ()
         self._delayed: bytes | None = None
         self._delayed_at = math.inf
@@ -163,14 +158,9 @@ class WebSocketSession(FramedSession):
             self.link.client_behind(False)
 
     def _take_ping(self, frame: Frame) -> None:
-        now = self.site.clock.now()
-        if self._pings_rate is None:
-            self._pings_rate = control_bucket(self.limits, now)
-        if not self._pings_rate.take(now):
-            self.refuse(POLICY, "too many pings")
-        elif frame.opcode is Opcode.PING and (self.is_detached or self.limits.answer_pings):
-            self.send_frame(Frame(Opcode.PONG, frame.data))
-        elif not self.is_detached:
+        if frame.opcode is Opcode.PING and (self.is_detached or self.limits.answer_pings):
+            self.answer_ping(frame)
+        elif self.take_ping() and not self.is_detached:
             self.link.receive(frame)
 
     def _let_link_go(self) -> None:
@@ -225,18 +215,19 @@ class WebSocketSession(FramedSession):
     def fail(self, why: str) -> None:
         """End the connection for a fault of the backend's, with which the link is done."""
         self.site.counters.websocket_backend_faults += 1
-        log.warning("%s closed with %d: %s", self.label, FAULT, why)
+        code = CloseCode.INTERNAL_ERROR  # 1014 (bad gateway) would say more, but Chromium refuses it
+        log.warning("%s closed with %d: %s", self.label, code, why)
         self._let_link_go()
-        self.close(CloseReason(code=FAULT, reason="backend failed"))
+        self.close(CloseReason(code=code, reason="backend failed"))
 
     def drain(self) -> None:
         """Close because the process stops."""
-        self.close_by_us(CloseReason(code=GOING_AWAY))
+        self.close_by_us(CloseReason(code=CloseCode.GOING_AWAY))
 
     def end_silent(self, why: str) -> None:
         """Close a WebSocket on which nothing has moved for too long."""
         log.warning("%s closed: %s", self.label, why)
-        self.close_by_us(CloseReason(code=GOING_AWAY, reason=why))
+        self.close_by_us(CloseReason(code=CloseCode.GOING_AWAY, reason=why))
 
     # -- what control messages ask for --------------------------------------------------------------------------------
 

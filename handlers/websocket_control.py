@@ -31,9 +31,9 @@ from handlers.protocol.filters import OBEYED
 from handlers.protocol.instruct import KeepAlive
 from handlers.protocol.names import Channel
 from handlers.protocol.subscribing import Subscription, in_turn, with_place
-from handlers.protocol.ws_frames import CloseReason
+from handlers.protocol.ws_frames import CloseCode, CloseReason
 from handlers.settings import HoldSettings, WebSocketSettings
-from handlers.websocket import FAULT, POLICY, WebSocketSession
+from handlers.websocket import WebSocketSession
 
 log = logging.getLogger("holdfast.websocket")
 
@@ -56,12 +56,12 @@ class Controls:
     def obey(self, session: WebSocketSession, data: bytes) -> None:
         """Do what a control message says. Past `control_rate` the connection ends."""
         if not session.take_control():
-            self._end(session, POLICY, "too many control messages")
+            self._end(session, CloseCode.POLICY_VIOLATION, "too many control messages")
             return
         try:
             message = parse_control(data)
         except TooManyFilters as error:
-            self._end(session, FAULT, error.reason)
+            self._end(session, CloseCode.INTERNAL_ERROR, error.reason)
         except ControlError as error:
             self._counters.websocket_controls_refused += 1
             log.warning("%s control message not obeyed: %s", session.label, error.reason)
@@ -98,7 +98,7 @@ class Controls:
             self._counters.channels_over_limit += 1
             log.warning("%s: not subscribed, over subscription_limit=%d: %.1000s", session.label, limit, channel)
             if self._websocket.over_subscription == "close":
-                self._end(session, POLICY, "too many subscriptions")
+                self._end(session, CloseCode.POLICY_VIOLATION, "too many subscriptions")
             return
         for name in message.filters:
             if name not in OBEYED:

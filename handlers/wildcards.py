@@ -7,27 +7,41 @@ item gets it once: by the place that names its channel in full, or else by the l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from handlers.channel_rows import ChannelRows
+from handlers.channel_rows import ChannelRows, Row
 from handlers.protocol.names import Channel
-from handlers.protocol.wildcards import WildcardIndex, is_wildcard
+from handlers.protocol.wildcards import WildcardIndex, covers, is_wildcard
 
 KEPT = 8
-"""Channels whose joint rows are kept until somebody comes or goes: a burst must not join them for every item."""
+"""Channels whose joint rows are kept until somebody comes there or goes: a burst must not join them for every item."""
+
+ROWS: Final = frozenset({"chunked", "raw", "responses", "messages", "deflated"})
 
 
 class JointRows(ChannelRows):
-    """The rows of several channels in one, for items that go to all of them."""
+    """The rows of several channels in one, for items that go to all of them.
+
+    A row is joined when it is asked for first: an item for long polls does not touch ten thousand streams.
+    """
 
     __slots__ = ("_sources",)
 
     def __init__(self, sources: Sequence[ChannelRows]) -> None:
         """`sources` come in the order of their precedence, the last one's subscriptions count."""
-        super().__init__()
+        # Without that of the base: its rows are the slots that are filled by `__getattr__`.
+        self.published = 0
         self._sources = sources
-        for rows in sources:
-            for mine, theirs in zip(self.rows, rows.rows, strict=True):
-                mine.update(theirs)
+
+    def __getattr__(self, name: str) -> Row[Any]:
+        """Join a row that nobody has asked for yet."""
+        if name not in ROWS:
+            raise AttributeError(name)
+        row: Row[Any] = Row()
+        for rows in self._sources:
+            row.update(getattr(rows, name))
+        setattr(self, name, row)
+        return row
 
     def note_published(self, items: int) -> None:
         """Note that so many items have come, on each of the channels."""
@@ -62,9 +76,11 @@ class Wildcards:
 
     def changed(self, channel: Channel, *, is_empty: bool) -> None:
         """Take note that who is on a channel has changed; nobody is left there if it `is_empty`."""
-        self._joint.clear()
         if not is_wildcard(channel):
+            self._joint.pop(channel, None)
             return
+        for each in [each for each in self._joint if covers(channel, each)]:
+            del self._joint[each]
         if is_empty:
             self._index.discard(channel)
         else:

@@ -99,13 +99,20 @@ def _run_proxy(settings: Settings) -> int:
     # Imported here, since `publish` and `check` run in shell loops and need no server.
     from proxy.app import run
 
-    configure(settings.log, sys.stderr)
+    _open_log(settings)
     make_runtime_folder(settings)
     if settings.proxy.workers == 1:
         return run(settings)
     from proxy.workers.parent import Parent  # with ZeroMQ, which one process does not need
 
     return run(settings, Parent)
+
+
+def _open_log(settings: Settings) -> None:
+    try:
+        configure(settings.log, sys.stderr)
+    except OSError as error:
+        raise SettingsError(f"log.file (--logfile): {settings.log.file} cannot be opened: {error.strerror}") from error
 
 
 def _publish_problems(settings: Settings) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from typing import Protocol
 
 import uvloop
 
-from handlers.broker import Broker
 from handlers.counters import Counters
 from handlers.observer import Observers, Watch
 from handlers.survey import LocalSurvey
@@ -23,11 +22,11 @@ from handlers.timers import Clock, LoopClock
 from proxy.client_side import ClientSide
 from proxy.config import Settings
 from proxy.doors import Doors, open_doors
-from proxy.hub.assembly import make_bridge, make_hub, open_history
+from proxy.hub.assembly import make_hub
 from proxy.listening import raise_file_limit
 from proxy.observing import interest_in
-from proxy.presence.assembly import make_presence
-from proxy.publishers import make_publish_server, make_publishing, make_recover
+from proxy.publish_side import PublishSide
+from proxy.publishers import make_publishing
 from proxy.sd_notify import Notifier
 
 log = logging.getLogger("holdfast")
@@ -101,29 +100,19 @@ class App:
             watch=Watch(observer=self.observers, interest=interest) if interest.is_any else None,
         )
         self.edge, self.clients = self.side.edge, self.side.server
-        broker = Broker(
-            edge=self.edge,
+        self._publish_side = PublishSide(
+            settings,
+            outlet=self.edge,
             clock=self.clock,
             wheel=self.side.site.wheel,
             counters=self.counters,
-            settings=settings.hold,
-        )
-        bridge = self.hub and make_bridge(self.hub, edge=self.edge, broker=broker, counters=self.counters)
-        self._broker = broker
-        self._publishers = make_publish_server(
-            settings,
-            bridge or broker,
-            clock=self.clock,
-            counters=self.counters,
+            hub=self.hub,
             publishing=publishing,
+            observers=self.observers,
             count=self.count,
-            recover=make_recover(broker, self.edge),
             surveyor=LocalSurvey(self.side.survey),
             find_fault=lambda: self._fault,
-            joins=bridge is None,
-            observers=self.observers,
         )
-        self._presence = make_presence(settings, self.observers, clock=self.clock, counters=self.counters)
         self.proxy_addresses: tuple[tuple[str, int], ...] = ()
         """Where clients connect by TCP: first those without TLS."""
         self._doors: Doors | None = None
@@ -131,7 +120,7 @@ class App:
     @property
     def publish_address(self) -> tuple[str, int]:
         """Where publishers connect: (host, port)."""
-        return self._publishers.address
+        return self._publish_side.address
 
     def count(self) -> Counters:
         """Return what has been counted up to now."""
@@ -139,7 +128,7 @@ class App:
         return self.counters
 
     async def start(self) -> None:
-        """Load the routes and listen. Raises RoutesFileError, or OSError with the address in its text."""
+        """Load the routes and listen. Raises SettingsError, RoutesFileError, or OSError with the address in it."""
         for warning in self._settings.warnings:
             log.warning("%s", warning)
         self.clients.connection_limit = self._settings.proxy.client_limit(raise_file_limit())
@@ -147,16 +136,12 @@ class App:
         doors = self._doors = open_doors(self._settings)
         self.proxy_addresses, names = doors.addresses, doors.describe_clients()
         try:
-            if self.hub is not None:
-                open_history(self.hub)
-            await self._publishers.start(doors.publishers)
+            await self._publish_side.start(doors.publishers)
         except BaseException:
             doors.close()
             raise
-        if self._presence is not None:
-            self._presence.begin()
         await self.side.listen((*doors.plain, *doors.unix), doors.tls)
-        log.info("listening for clients on %s, for publishers on %s", names, self._publishers.describe())
+        log.info("listening for clients on %s, for publishers on %s", names, self._publish_side.describe())
         self._fault = ""
         self._notifier.ready(f"clients on {names}")
 
@@ -164,23 +149,19 @@ class App:
         """Load the routes and certificates again (SIGHUP). Held connections are not touched."""
         log.info("SIGHUP, reloading the routes")
         self._notifier.reloading()
-        self._publishers.reload()
+        self._publish_side.reload()
         self.side.reload()
-        if self._presence is not None:
-            self._presence.reload()
         self._notifier.ready("routes reloaded")
 
     async def drain(self) -> None:
         """Stop accepting, end what is held and finish what is running within `drain_timeout`, then close."""
         self._fault = "stopping"
         self._notifier.stopping()
-        self._broker.close()
+        self._publish_side.release()
         if self._doors is not None:
             self._doors.remove_files()
         await self.side.drain()
-        if self._presence is not None:
-            await self._presence.close()
-        await self._publishers.stop()
+        await self._publish_side.stop()
         if self.hub is not None:
             await self.hub.close()
         await self.side.close()

@@ -130,12 +130,16 @@ class BackendConnection(Protocol):
 
 
 class BackendAnswer(Protocol):
-    """An answer's head, and its body as it comes. `length` is None where that is delimited otherwise."""
+    """An answer's head, and its body as it comes. `length` is None where that is delimited otherwise.
+
+    `dropped` are the names of headers that were left out, because they are no names.
+    """
 
     status: int
     reason: bytes
     headers: Headers
     length: int | None
+    dropped: tuple[bytes, ...]
 
     def whole(self) -> bytes | None:
         """Return the complete body if it is here already, else None. Ask before anything was read.

@@ -271,6 +271,7 @@ class AiohttpAnswer:
         self.reason = head.reason
         self.headers = head.headers
         self.length = head.length
+        self.dropped = head.dropped
         self._is_switched = payload is None
         if payload is not None:
             payload.on_eof(connection.finish)

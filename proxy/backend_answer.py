@@ -40,6 +40,7 @@ class OwnAnswer:
     __slots__ = (
         "_pieces",
         "connection",
+        "dropped",
         "failure",
         "has_head",
         "headers",
@@ -71,6 +72,7 @@ class OwnAnswer:
         self.reason = head.reason
         self.headers = head.headers
         self.length = head.length
+        self.dropped = head.dropped
         self.has_head = True
 
     def fail(self, error: Exception) -> None:

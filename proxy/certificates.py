@@ -17,8 +17,9 @@ from proxy.tls import CertificateError, ssl_reason
 
 log = logging.getLogger("holdfast.tls")
 
-Signature = tuple[tuple[int, int, int], ...]
-"""What tells files from earlier ones at the same paths: inode, size, time of change in nanoseconds."""
+Signature = tuple[tuple[int, ...], ...]
+"""What tells files from earlier ones at the same paths: device, inode, size, and in nanoseconds when the content was
+changed and when anything was. That cannot be set back, as copying a file with its times does with the other."""
 
 
 class Certificate(Protocol):
@@ -64,7 +65,7 @@ class CertificatePair:
 
     def _look(self) -> Signature:
         stats = [path.stat() for path in self._files]
-        return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
+        return tuple((each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in stats)
 
     def _load(self) -> None:
         is_first = self._context is None
@@ -94,6 +95,9 @@ class CertificateFolder:
         self._folder = folder
         self._pairs: dict[str, CertificatePair] = {}
         self._refused: dict[str, str] = {}
+        """Why the certificates of hosts cannot be used, where they are there and were asked for; each is told once."""
+        self._troubles: set[int | None] = set()
+        """What the system has said of the folder. It may be any name that is asked for: told once each, without one."""
 
     def default(self, port: int) -> CertificatePair:
         """Return the pair of a port: `default_PORT`, or else `default`. Raises CertificateError if there is none."""
@@ -119,7 +123,7 @@ class CertificateFolder:
             except CertificateError as error:
                 self._refuse(stem, str(error))
             except OSError as error:
-                self._refuse(stem, f"{error.filename}: {error.strerror}")
+                self._cannot_look(error)
 
     def load(self) -> None:
         """Read all there are now, so that each of several processes has what to go on with when files are spoiled.
@@ -134,6 +138,8 @@ class CertificateFolder:
                     pair.context()
             except CertificateError as error:
                 self._refuse(path.stem, str(error))
+            except OSError as error:
+                self._cannot_look(error)
 
     def pairs(self) -> list[CertificatePair]:
         """Return all pairs in the folder, by their names, for whoever wants to know whether they can be used."""
@@ -143,6 +149,7 @@ class CertificateFolder:
     def reload(self) -> None:
         """Read all files again, each at the next connection that wants it."""
         self._refused.clear()
+        self._troubles.clear()
         for pair in self._pairs.values():
             pair.forget()
 
@@ -154,6 +161,7 @@ class CertificateFolder:
         certificate, key = self._folder / f"{stem}.crt", self._folder / f"{stem}.key"
         if not certificate.exists():
             self._pairs.pop(stem, None)
+            self._refused.pop(stem, None)
             return None
         pair = self._pairs.get(stem)
         if pair is None:
@@ -164,6 +172,11 @@ class CertificateFolder:
         if self._refused.get(stem) != why:
             self._refused[stem] = why
             log.error("%s; clients who ask for it get another certificate", why)
+
+    def _cannot_look(self, error: OSError) -> None:
+        if error.errno not in self._troubles:
+            self._troubles.add(error.errno)
+            log.error("%s: %s; clients may get another certificate than they ask for", self._folder, error.strerror)
 
 
 def make_context(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -1,12 +1,12 @@
 """`holdfast check`: what settings and routes mean, all that is wrong with them, and what is risky.
 
 Called by `proxy.__main__` with settings that have loaded. Reads the routes file, keys and certificates, as the start
-would; opens no port and connects to nothing, so a target that is down is not found.
+would, and resolves the names it is to listen at; opens no port and connects to nothing, so a target that is down is not
+found.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from typing import TextIO
 
 from handlers.hub.settings import HubSettings
 from proxy.certificates import CertificateFolder, CertificatePair
+from proxy.clashes import find_clashes
 from proxy.config import Settings
 from proxy.explain import explain_route, signing_key
 from proxy.log import escape
@@ -22,6 +23,7 @@ from proxy.protocol.grip_sig import KeyFormatError, Signer, parse_key
 from proxy.protocol.routes import Route
 from proxy.router import LoadReport, Router, RouteSource, choose_source
 from proxy.settings import ProxySettings
+from proxy.socket_folders import find_folder_risks
 from proxy.tls import CertificateError
 
 _HERE = Path()
@@ -69,6 +71,8 @@ def _find(settings: Settings, source: RouteSource, report: LoadReport) -> Iterat
     yield from _find_in_key("proxy.sig_key", settings.proxy.sig_key, signs=True)
     yield from _find_in_key("proxy.upstream_key", settings.proxy.upstream_key, signs=False)
     yield from _find_in_certificates(settings)
+    for text in find_clashes(settings):
+        yield Finding(text=text)
     for route in report.routes:
         if route.sig_key and not route.no_grip:
             yield from _find_in_key(f"{route.source}:{route.line}", route.sig_key, signs=True, folder=source.folder)
@@ -145,30 +149,9 @@ def _find_risks(settings: Settings, routes: tuple[Route, ...]) -> Iterator[Findi
         texts.append(f"publish.listen is {publish.listen} and publish.token is empty: whoever reaches it can publish")
     for endpoint in settings.zeromq.exposed:
         texts.append(f"zeromq: {endpoint} asks for no token: whoever reaches it can publish")  # noqa: PERF401
-    texts.extend(_find_missing_folders(settings))
+    texts.extend(find_folder_risks(settings, routes))
     for text in texts:
         yield Finding(text=f"warning: {text}", is_problem=False)
-
-
-def _find_missing_folders(settings: Settings) -> Iterator[str]:
-    """Yield what may keep sockets with a path from being made: by another user, or in a unit, it may be different."""
-    for endpoint in settings.zeromq.bound:
-        if endpoint.transport != "ipc" or endpoint.is_abstract:
-            continue
-        folder = Path(endpoint.address).parent
-        if settings.runtime_folder and folder == Path(settings.runtime_folder) and not _is_there(folder):
-            folder = folder.parent  # the start makes that one
-        if not _is_there(folder):
-            yield f"zeromq: {endpoint.text}: there is no folder {folder} (RuntimeDirectory= of a unit makes one)"
-        elif not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-            yield f"zeromq: {endpoint.text}: whoever runs this check cannot write to {folder}"
-
-
-def _is_there(folder: Path) -> bool:
-    try:
-        return folder.is_dir()
-    except PermissionError:  # it may be, behind a folder that cannot be entered
-        return True
 
 
 def _route_risks(settings: Settings, routes: tuple[Route, ...]) -> Iterator[str]:

@@ -30,7 +30,11 @@ class ClientEntrances:
         self._server = server
         self._certificates = CertificateFolder(Path(settings.tls_certs))
         self._site = TlsSite(
-            clock=clock, counters=counters, handshake_timeout=settings.tls_handshake_timeout, room=server
+            clock=clock,
+            counters=counters,
+            handshake_timeout=settings.tls_handshake_timeout,
+            room=server,
+            log_from=server.options.log_from,
         )
         self._plain: list[asyncio.Server] = []
         self._tls: list[TlsEntrance] = []

@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from handlers.protocol.rate import Seldom
 from handlers.protocol.subscribing import LastSeen
 from handlers.timers import TimerWheel
 from proxy.closing import Closings
 from proxy.connection import ClientConnection, ConnectionOptions
 
 log = logging.getLogger("holdfast.client")
-
-QUIET_SECONDS = 10.0
-"""How long nothing more is said about clients for whom there is no room."""
 
 
 class ClientServer:
@@ -40,7 +38,7 @@ class ClientServer:
         self._connections: set[ClientConnection] = set()
         self._open: set[asyncio.Transport] = set()
         self._entering = 0
-        self._quiet_until = 0.0
+        self._refusals = Seldom()
         self._client_seconds = 0.0  # for which clients were connected, all together
         self._counted_until = options.clock.now()
         self._closed = asyncio.Event()
@@ -60,7 +58,7 @@ class ClientServer:
         if transport in self._open:
             self._connections.add(connection)
             return True
-        if self._has_room(len(self._open) + self._entering):
+        if self.has_room(len(self._open) + self._entering):
             self.count_time()
             self.options.counters.connections += 1
             self.options.counters.connections_opened += 1
@@ -73,7 +71,7 @@ class ClientServer:
 
     def enter(self) -> bool:
         """Note a client whose TLS handshake is yet to come; False when there is no room (`proxy.tls_entrance.Room`)."""
-        if not self._has_room(len(self._open) + self._entering):
+        if not self.has_room(len(self._open) + self._entering):
             self._refuse()
             return False
         self._entering += 1
@@ -83,14 +81,13 @@ class ClientServer:
         """Forget one that `enter` has noted: it is admitted next, or gone."""
         self._entering -= 1
 
-    def _has_room(self, taken: int) -> bool:
+    def has_room(self, taken: int) -> bool:
+        """Say whether there may be one more where `taken` are."""
         return not self.connection_limit or taken < self.connection_limit
 
     def _refuse(self) -> None:
         self.options.counters.connections_refused += 1
-        now = self.options.clock.now()
-        if now >= self._quiet_until:
-            self._quiet_until = now + QUIET_SECONDS
+        if self._refusals.take(self.options.clock.now()):
             log.warning("no room for another client: %d are connected (said every 10 seconds)", self.connection_limit)
 
     def left(self, connection: ClientConnection) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import socket
 import struct
 import termios
 
@@ -37,8 +38,10 @@ class Closings:
         transport.close()
         if not transport.get_write_buffer_size() or transport in self._waiting:
             return
-        is_ours = transport.get_extra_info("sslcontext") is None and transport.get_extra_info("socket") is not None
-        if is_ours:  # SockJS's transports have no socket, and see to themselves too
+        sock = transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return  # SockJS's transports see to themselves too; uvloop tells of bytes for a moment after the end
+        if transport.get_extra_info("sslcontext") is None:
             closing = self._waiting[transport] = _Closing(self, transport)
             self._watch(closing)
 
@@ -51,7 +54,8 @@ class Closings:
     def look_at(self, closing: _Closing) -> None:
         """Go on waiting for a client that has taken something, or cut it."""
         if not closing.transport.get_write_buffer_size():
-            return  # all is gone, and the loop is about to say so
+            self._waiting.pop(closing.transport, None)  # all is gone, and the loop is about to say so
+            return
         unsent = unsent_of(closing.transport)
         if closing.unsent != unsent:
             closing.unsent = unsent
@@ -85,5 +89,10 @@ class _Closing:
 
 def unsent_of(transport: asyncio.Transport) -> int:
     """Return how many bytes the client has yet to take, those that wait in the kernel included."""
-    (queued,) = struct.unpack("=i", fcntl.ioctl(transport.get_extra_info("socket"), termios.TIOCOUTQ, bytes(4)))
-    return transport.get_write_buffer_size() + int(queued)
+    return transport.get_write_buffer_size() + queued_in_kernel(transport.get_extra_info("socket"))
+
+
+def queued_in_kernel(sock: socket.socket) -> int:
+    """Return how many bytes the kernel was given for a TCP or Unix socket that the peer has not taken."""
+    (queued,) = struct.unpack("=i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))
+    return int(queued)

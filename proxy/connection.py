@@ -18,6 +18,7 @@ from typing import Protocol, cast
 from handlers.counters import Counters
 from handlers.deadline import Deadline
 from handlers.door import Door
+from handlers.protocol.address import peer_ip
 from handlers.protocol.subscribing import LastSeen
 from handlers.timers import NOWHERE, Clock, TimerWheel
 from proxy.body_reader import BodyReader
@@ -98,6 +99,7 @@ class ClientConnection(asyncio.Protocol):
         "deadline",
         "is_tls",
         "options",
+        "outlives_client",
         "retried",
         "server",
         "tick",
@@ -111,6 +113,7 @@ class ClientConnection(asyncio.Protocol):
         self.is_tls = False
         self.writing_paused = False
         """Whether the transport has asked for no more to be written."""
+        self.outlives_client = False
         self.deadline = 0.0
         self.tick = NOWHERE
         self._client: asyncio.Transport | None = None  # until it is lost or given away
@@ -132,9 +135,7 @@ class ClientConnection(asyncio.Protocol):
         if not self.server.admit(self, client):
             return
         self._client = self._transport = client
-        peer = client.get_extra_info("peername")
-        # IPv4 looks like IPv4, on a dual-stack socket too.
-        self._peer = str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else ""
+        self._peer = peer_ip(client.get_extra_info("peername"))
         self._count_idle_time()
 
     def data_received(self, data: bytes) -> None:
@@ -165,7 +166,7 @@ class ClientConnection(asyncio.Protocol):
         self._feed.fail_body(ConnectionResetError(f"the client is gone: {exc or 'connection lost'}"))
         task, waiter = self._task, self._flush_waiter
         self._let_go()
-        if task is not None:
+        if task is not None and not self.outlives_client:
             task.cancel()
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from handlers.protocol.address import Address
 from handlers.protocol.unix_address import UnixAddress
+from proxy.clashes import refuse_clashes
 from proxy.config import Settings
 from proxy.listening import SocketOptions, client_options, listen, reserve
 from proxy.unix_listening import UnixListener, listen_unix
@@ -59,7 +60,11 @@ class Doors:
 
 
 def open_doors(settings: Settings) -> Doors:
-    """Listen for publishers and for clients. Raises OSError with the address as its `filename`."""
+    """Listen for publishers and for clients. Raises OSError with the address as its `filename`.
+
+    Raises SettingsError where two settings want the same address.
+    """
+    refuse_clashes(settings)
     options = client_options(settings.hold, backlog=CLIENT_BACKLOG)
     with ExitStack() as opened:
         return _open(
@@ -71,10 +76,12 @@ def open_doors(settings: Settings) -> Doors:
 
 
 def open_parents_doors(settings: Settings) -> Doors:
-    """Listen for publishers and on Unix sockets, and reserve the addresses where workers are to listen. Raises OSError.
+    """Listen for publishers and on Unix sockets, and reserve the addresses where workers are to listen.
 
-    The reserved sockets are to stay open, so that each address is this Holdfast's as long as it lives.
+    The reserved sockets are to stay open, so that each address is this Holdfast's as long as it lives. Raises as
+    `open_doors`: sockets that are only reserved would not see that two settings want the same address.
     """
+    refuse_clashes(settings)
     with ExitStack() as opened:
         return _open(
             settings,

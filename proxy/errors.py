@@ -58,6 +58,10 @@ class UpstreamError(Exception):
         return self.detail
 
 
+BLOCKED = "Error: Origin host/IP blocked."
+"""What an UpstreamError says of an address that may not be asked: Pushpin's text (reference 3.16)."""
+
+
 class UnreachableError(UpstreamError):
     """No target of the route could be connected to; nothing was sent."""
 

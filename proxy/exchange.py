@@ -11,7 +11,7 @@ import asyncio
 from typing import Protocol
 
 from handlers.protocol.answers import Answer, AnswerForm, connection_headers, encode_answer
-from handlers.protocol.http1 import LAST_CHUNK, Headers, encode_chunk, encode_head, has_body, standard_reason
+from handlers.protocol.http1 import CONTINUE, LAST_CHUNK, Headers, encode_chunk, encode_head, has_body, standard_reason
 from handlers.protocol.presentation import Presentation
 from handlers.protocol.subscribing import LastSeen
 from handlers.session import Session
@@ -20,11 +20,12 @@ from proxy.incoming import Repetition
 from proxy.protocol.framing import RequestHead
 from proxy.request_body import RequestBody
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
 
 class ClientTransport(Protocol):
     """What an exchange needs of its connection (`proxy.connection.ClientConnection`)."""
+
+    outlives_client: bool
+    """Whether the request goes on when its client leaves, instead of being cancelled."""
 
     @property
     def writable(self) -> asyncio.Transport:
@@ -134,6 +135,15 @@ class Exchange:
     def transport(self) -> asyncio.Transport:
         """The client's transport. Raises ConnectionResetError once the client is gone."""
         return self._connection.writable
+
+    def outlive_client(self) -> None:
+        """Go on though the client leaves, until `heed_client`: what it has sent is not taken back."""
+        self._connection.outlives_client = True
+
+    def heed_client(self) -> None:
+        """Be cancelled again when the client leaves. Raises ConnectionResetError when it has left meanwhile."""
+        self._connection.outlives_client = False
+        _ = self._connection.writable
 
     def send_continue(self) -> None:
         """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1)."""

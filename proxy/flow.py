@@ -37,6 +37,8 @@ class Flow(msgspec.Struct, kw_only=True):
     """How long the target may take for an answer that has to be read whole, once its head is here; 0 is no bound."""
     is_over_http: bool = False
     """Whether the target was asked by WebSocket-over-HTTP."""
+    is_passed_on: bool = False
+    """Whether another worker has the request, and logs it."""
     mark: int = 0
     """Of a request that is sent again: the edge's (`Edge.mark`) when it was."""
     hub_path: str = ""
@@ -66,7 +68,7 @@ class Flow(msgspec.Struct, kw_only=True):
 
 def log_request(exchange: Exchange, incoming: Incoming, flow: Flow | None) -> None:
     """Write the one line that the log has for a request; `flow` is None where no route was found."""
-    if not logs_access() or (flow is not None and flow.route.is_quiet):
+    if not logs_access() or (flow is not None and (flow.route.is_quiet or flow.is_passed_on)):
         return
     referer, user_agent = _said_of_the_client(exchange.head.headers)
     log_access(

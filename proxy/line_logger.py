@@ -9,19 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Protocol
+from typing import Any
 
 from proxy.line_handler import LineHandler
 
 ROOT = logging.getLogger("holdfast")
-
-
-class LineFormatter(Protocol):
-    """A formatter that can do without a record."""
-
-    def format_line(self, level: int, logger: str, message: object, created: float) -> str:
-        """Return the line of a message logged at `created`, seconds since 1970."""
-        ...
 
 
 class LineLogger(logging.Logger):
@@ -40,7 +32,7 @@ class LineLogger(logging.Logger):
         except (TypeError, ValueError, KeyError):
             super()._log(level, msg, args)  # says what is wrong with the call
             return
-        formatter: Any = handler.formatter
+        formatter: Any = handler.formatter  # one of `log`'s
         line = formatter.format_line(level, self.name, message, time.time())
         handler.put(line, at_once=level >= logging.WARNING)
 

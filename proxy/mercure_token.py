@@ -12,7 +12,6 @@ import time
 import uuid
 import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, TextIO
 
 import jwt
@@ -26,7 +25,7 @@ from handlers.protocol.mercure.claims import DETAILS_CLAIM, LEGACY_CLAIM, TokenE
 from handlers.protocol.mercure.grants import TokenDialect
 from handlers.protocol.mercure.identity import DETAIL_TYPE
 from handlers.protocol.mercure.matching import NO_ORIGIN, Matching
-from handlers.protocol.secret import SecretFile, parse_secret
+from handlers.secret import read_secret
 from proxy.errors import SettingsError
 from proxy.protocol.go_duration import parse_duration
 
@@ -123,12 +122,9 @@ def _key_of_settings(args: argparse.Namespace, holder: HubSettings | IssuerSetti
 def read_key(text: str) -> bytes:
     """Return the key that a setting or an option holds or names; raises SettingsError when it cannot sign."""
     try:
-        secret = parse_secret("--key", text)
-        value = Path(secret.path).read_bytes().rstrip() if isinstance(secret, SecretFile) else secret.value
+        value = read_secret("--key", text)
     except InvalidSetting as error:
         raise SettingsError(str(error)) from error
-    except OSError as error:
-        raise SettingsError(f"--key: {error.filename} cannot be read: {error.strerror}") from error
     if not value:
         raise SettingsError("--key: holds no key")
     heading = value.lstrip().split(b"\n", 1)[0]

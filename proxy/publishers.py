@@ -9,9 +9,9 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from handlers.broker import Broker
+from handlers.broker import PublishSink
 from handlers.counters import Counters
 from handlers.errors import InvalidSetting
 from handlers.observer import Observers
@@ -24,7 +24,7 @@ from proxy.hub.assembly import HubParts
 from proxy.listening import SocketOptions, describe, listen
 from proxy.publisher_entrance import PublisherEntrance
 from publish_api.control import Surveyor
-from publish_api.http import BACKLOG, PublishServer, PublishSink
+from publish_api.http import BACKLOG, PublishServer
 from publish_api.mercure import MercurePublishing
 from publish_api.mercure_port import PublishHub
 from publish_api.metrics import encode_metrics
@@ -99,24 +99,6 @@ class Publishers:
         return () if self._metrics is None else listen(self._metrics, SocketOptions(backlog=BACKLOG))
 
 
-class Recovering(Protocol):
-    """Where connections are held: the edge, or the fan to those of the workers."""
-
-    def recover(self) -> None:
-        """Have every held connection ask its backend again that can."""
-        ...
-
-
-def make_recover(broker: Broker, edge: Recovering) -> Callable[[], None]:
-    """Make the command `recover`: forget all last ids, and have everybody ask."""
-
-    def recover() -> None:
-        broker.recover()
-        edge.recover()
-
-    return recover
-
-
 def make_publishing(hub: HubParts | None) -> MercurePublishing | None:
     """Make what takes publications to the hub, on whichever port they come."""
     if hub is None:
@@ -173,7 +155,10 @@ def make_publish_server(
         joins=joins,
         observers=observers,
     )
-    entrance = PublisherEntrance(settings.publish.tls_cert, settings.publish.tls_key, clock=clock, counters=counters)
+    publish = settings.publish
+    entrance = PublisherEntrance(
+        publish.tls_cert, publish.tls_key, clock=clock, counters=counters, log_from=settings.log.log_from
+    )
     return Publishers(http, zeromq, entrance=entrance, metrics=settings.metrics.address)
 
 

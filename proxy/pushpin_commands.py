@@ -95,9 +95,17 @@ def pushpin_assignments(args: argparse.Namespace) -> Iterator[Assignment]:
 
 
 def make_runtime_folder(settings: Settings) -> None:
-    """Make the folder of the Unix sockets, as Pushpin does, if there are any and its parent is. Raises OSError."""
-    if needs_runtime_folder(settings):
+    """Make the folder of the Unix sockets, as Pushpin does, if there are any and its parent is.
+
+    Raises SettingsError, with where the file names it.
+    """
+    if not needs_runtime_folder(settings):
+        return
+    try:
         Path(settings.runtime_folder).mkdir(exist_ok=True)
+    except OSError as error:
+        text = f"the folder {settings.runtime_folder} cannot be made: {error.strerror}"
+        raise SettingsError(f"{settings.runtime_origin}: {text}") from error
 
 
 def run_import(args: argparse.Namespace) -> int:

@@ -18,6 +18,8 @@ from typing import Protocol, cast
 
 from handlers.counters import Counters
 from handlers.deadline import Deadline
+from handlers.protocol.rate import Seldom
+from handlers.protocol.address import peer_ip
 from handlers.timers import Clock, TimerHandle
 from proxy.certificates import Certificate
 from proxy.tls_transport import LOOP_CLOSE_SECONDS, TlsTransport
@@ -29,9 +31,6 @@ ACCEPTS_A_TURN = 16
 
 PAUSE_SECONDS = 1.0
 """How long nobody is accepted after the system had no room for another connection."""
-
-QUIET_SECONDS = 10.0
-"""How long nothing more is said about handshakes that fail, except at debug."""
 
 LOOP_SECONDS = 5.0
 """By how much the loop's own bound on a handshake is longer than ours, which the process's clock measures."""
@@ -58,6 +57,8 @@ class TlsSite:
     handshake_timeout: float
     """Seconds; 0 for the loop's own 60."""
     room: Room
+    log_from: bool
+    """Whether log lines say from where a handshake was that failed."""
 
 
 class TlsEntrance:
@@ -74,7 +75,7 @@ class TlsEntrance:
         self._loop = asyncio.get_running_loop()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._paused: TimerHandle | None = None
-        self._quiet_until = 0.0
+        self._failures = Seldom()
         self._untold = 0
 
     def open(self) -> None:
@@ -123,14 +124,14 @@ class TlsEntrance:
 
     async def _admit(self, sock: socket.socket) -> None:
         """See a connection through its handshake; the protocol's `connection_made` is called then."""
-        peer = _name_peer(sock)
+        who = _name_peer(sock) if self._site.log_from else ""
         arrival = _Arrival(self._site, sock, self._make)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._shake_hands(sock, arrival)
         except OSError as error:  # ssl.SSLError and TimeoutError are
-            self._failed(peer, error)
+            self._failed(who, error)
         except Exception:
             # The root of the handshake's task.
             log.exception("a TLS handshake was not done")
@@ -149,18 +150,17 @@ class TlsEntrance:
                 ssl_shutdown_timeout=LOOP_CLOSE_SECONDS,
             )
 
-    def _failed(self, peer: str, error: OSError) -> None:
+    def _failed(self, who: str, error: OSError) -> None:
         """Count a handshake that has failed; of many in a short time a few are told."""
         self._site.counters.tls_failures += 1
         why = _describe(error)
-        log.debug("TLS handshake with %s failed: %s", peer, why)
+        log.debug("TLS handshake failed%s: %s", who, why)
         if isinstance(error, ConnectionError):
             return  # a port scan, or a balancer that asks whether the port is open
         self._untold += 1
-        now = self._site.clock.now()
-        if now >= self._quiet_until:
-            log.info("TLS handshakes failed: %d, the last with %s: %s", self._untold, peer, why)
-            self._quiet_until, self._untold = now + QUIET_SECONDS, 0
+        if self._failures.take(self._site.clock.now()):
+            log.info("TLS handshakes failed: %d, the last%s: %s", self._untold, who, why)
+            self._untold = 0
 
 
 class _Arrival(asyncio.Protocol):
@@ -191,17 +191,6 @@ class _Arrival(asyncio.Protocol):
             self._site.room.has_entered()
 
 
-class OpenRoom:
-    """Room for everybody: a door that counts nobody."""
-
-    def enter(self) -> bool:
-        """Let them in."""
-        return True
-
-    def has_entered(self) -> None:
-        """Nobody was noted."""
-
-
 def ignore_bad_names() -> None:
     """Have nothing printed about a client that asks for a name which is not ASCII.
 
@@ -222,9 +211,9 @@ class _ExceptBadNames:
 
 def _name_peer(sock: socket.socket) -> str:
     try:
-        return str(sock.getpeername()[0])
+        return f" from={peer_ip(sock.getpeername())}"
     except OSError:
-        return "somebody"  # who has left already
+        return ""  # somebody who has left already
 
 
 def _describe(error: OSError) -> str:

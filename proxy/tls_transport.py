@@ -8,17 +8,16 @@ which sees to the rest by itself, and gives up on those alone who take nothing a
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import select
 import socket
 import struct
-import termios
 from dataclasses import dataclass
 from typing import Any
 
 from handlers.counters import Counters
 from handlers.timers import Clock
+from proxy.closing import queued_in_kernel
 
 log = logging.getLogger("holdfast.tls")
 
@@ -161,7 +160,6 @@ class _Closing:
 
 def _look_at(sock: socket.socket) -> _Look:
     (acknowledged,) = _BYTES_ACKED.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size))
-    (queued,) = struct.unpack("=i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))
     poll = select.poll()
     poll.register(sock, select.POLLOUT)
-    return _Look(acknowledged=acknowledged, given=acknowledged + queued, has_room=bool(poll.poll(0)))
+    return _Look(acknowledged=acknowledged, given=acknowledged + queued_in_kernel(sock), has_room=bool(poll.poll(0)))

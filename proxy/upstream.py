@@ -27,7 +27,7 @@ from proxy.backend import (
 )
 from proxy.backend_aiohttp import AiohttpPool
 from proxy.backend_pool import OwnPool
-from proxy.errors import UnreachableError, UpstreamError
+from proxy.errors import BLOCKED, UnreachableError, UpstreamError
 from proxy.protocol.backend_head import encode_request_head
 from proxy.protocol.route import Target, TargetKind
 from proxy.request_body import RequestBody
@@ -48,9 +48,6 @@ LENGTH_SECONDS = 1.0
 ZHTTP_KINDS = frozenset((TargetKind.ZHTTP, TargetKind.ZHTTPREQ))
 ZHTTP_UNREACHABLE = "Error: zhttp service for route is unreachable."
 """Pushpin's text (reference 3.16)."""
-
-BLOCKED = "Error: Origin host/IP blocked."
-"""As above."""
 
 ADDRESS_LIMIT = 1000
 """Addresses kept; with TLS there is one per host that clients name, and they may name any."""

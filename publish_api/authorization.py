@@ -9,13 +9,12 @@ from __future__ import annotations
 import hmac
 import math
 import time
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import jwt
 
-from handlers.errors import InvalidSetting
-from handlers.protocol.secret import JWT_KEY_MINIMUM, SecretFile, parse_secret
+from handlers.protocol.secret import JWT_KEY_MINIMUM
+from handlers.secret import read_secret
 from publish_api.errors import AuthError
 from publish_api.protocol.scope import EVERYTHING, Scope, parse_scopes
 from publish_api.settings import PublishSettings
@@ -38,7 +37,8 @@ class Authorization:
     """Checks the Authorization header. Raises InvalidSetting when a secret's file cannot be used."""
 
     def __init__(self, settings: PublishSettings) -> None:
-        self._token = read_secret("token", settings.token)
+        # An empty file must not open the port to everybody.
+        self._token = read_secret("token", settings.token, minimum=1)
         self._jwt_key = read_secret("jwt_key", settings.jwt_key, minimum=JWT_KEY_MINIMUM)
         self.known: dict[str, Grant] = {}
         """Good headers, with what each is good for."""
@@ -86,21 +86,3 @@ class Authorization:
             return Grant(int(claims["exp"]), parse_scopes(claims))
         except ValueError as error:
             raise AuthError("Invalid token.", challenge=INVALID) from error
-
-
-def read_secret(name: str, text: str, *, minimum: int = 1) -> bytes:
-    """Return the secret a setting holds or names; empty when it is not set. `minimum` holds for files.
-
-    Raises InvalidSetting.
-    """
-    secret = parse_secret(name, text)
-    if not isinstance(secret, SecretFile):
-        return secret.value
-    try:
-        value = Path(secret.path).read_bytes().rstrip()
-    except OSError as error:
-        raise InvalidSetting(name, f"{secret.path} cannot be read: {error.strerror}") from error
-    # An empty file must not open the port to everybody.
-    if len(value) < minimum:
-        raise InvalidSetting(name, f"{secret.path} has {len(value)} bytes, expected at least {minimum}")
-    return value

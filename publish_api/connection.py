@@ -14,12 +14,12 @@ import logging
 from collections import deque
 from typing import Final, cast
 
+from handlers.protocol.http1 import CONTINUE
 from publish_api.body import INCOMPLETE, NOT_IN_TIME, Body
 from publish_api.due import Due
 from publish_api.errors import AuthError, RequestRefused
 from publish_api.exchange import Exchange
 from publish_api.plan import EXCEEDED, LONG, UNKNOWN, WITHOUT_BODY, Kind, Plan, refuse
-from publish_api.protocol.answer import CONTINUE
 from publish_api.protocol.request_head import HEAD_END, BadHead, PartialHead, check_behind
 from publish_api.request import Request
 from publish_api.site import PublishSite

@@ -12,10 +12,11 @@ from typing import Protocol
 
 from handlers.counters import Counters
 from handlers.errors import Busy
+from handlers.protocol.http1 import CONTINUE
 from handlers.protocol.items import Item
 from publish_api.errors import RequestRefused
 from publish_api.plan import Kind, Plan, encode_for, refuse
-from publish_api.protocol.answer import CONTINUE, PublishAnswer
+from publish_api.protocol.answer import PublishAnswer
 
 log = logging.getLogger("holdfast.publish")
 
@@ -86,7 +87,14 @@ class Exchange:
                 line = plan.line + str(len(self.items))
                 log.info(line)
             return
-        if answer.status >= 400:
+        if answer.status >= 400 and not plan.is_probe:
             counters.publishes_refused += 1
-        level = logging.INFO if answer.status < 400 else logging.WARNING if answer.status < 500 else logging.ERROR
+        level = level_of(answer.status, is_probe=plan.is_probe)
         log.log(level, "control: %s code=%d %d%.500s", plan.label, answer.status, len(answer.body), answer.note)
+
+
+def level_of(status: int, *, is_probe: bool) -> int:
+    """Return how much a request's line matters. Probes come every few seconds, and say no of a stop in good order."""
+    if status < 400:
+        return logging.DEBUG if is_probe else logging.INFO
+    return logging.WARNING if status < 500 or (is_probe and status == 503) else logging.ERROR

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from handlers.broker import PublishSink
 from handlers.counters import Counters
 from handlers.timers import Clock, LoopClock
 from publish_api.authorization import Authorization
@@ -21,9 +22,9 @@ from publish_api.plan import Planner
 from publish_api.scraping import scraping_site
 from publish_api.settings import PublishSettings
 from publish_api.site import HubPort, PublishSite
-from publish_api.turn import PublishSink, Turn
+from publish_api.turn import Turn
 
-__all__ = ["BACKLOG", "STOP_SECONDS", "PublishServer", "PublishSink"]
+__all__ = ["BACKLOG", "STOP_SECONDS", "PublishServer"]
 
 BACKLOG = 1024
 """Publishers that may wait to be accepted."""

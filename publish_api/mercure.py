@@ -8,7 +8,7 @@ through the composition root.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -23,12 +23,11 @@ from handlers.protocol.http1 import Headers
 from handlers.protocol.mercure.dot_segments import has_dot_segments
 from handlers.protocol.mercure.grants import Token, TokenDialect
 from handlers.protocol.mercure.headers import TEXT_HEADERS
-from handlers.protocol.mercure.matcher import WILDCARD, Matcher
-from handlers.protocol.mercure.matching import CompiledMatcher, Matching
 from handlers.protocol.mercure.publishing import PublishRequest, is_2019, is_form, make_update, read_publication
 from handlers.protocol.mercure.target import target_topic
 from handlers.protocol.mercure.update import StoredUpdate, Update
-from handlers.protocol.names import EventId, Topic
+from handlers.protocol.names import EventId
+from publish_api.protocol.publish_grants import PublishGrants
 
 JSON: Headers = ((b"Content-Type", b"application/json"),)
 
@@ -75,11 +74,11 @@ class MercurePublishing:
         is_old_path = publication.is_old_path
         requests = read_publication(publication.content_type, body, self._settings, is_old_path=is_old_path)
         is_list = not is_form(publication.content_type) and body.lstrip().startswith(b"[")
-        scope = Scope(token.grants.publish or (), self._matching)
+        granted = PublishGrants(token.grants.publish or (), self._matching)
         updates = []
         for request in requests:
             by_targets = is_2019(request, self._settings, is_old_path=is_old_path)
-            self._check_scope(token, scope, request)
+            self._check_scope(token, granted, request)
             update = make_update(
                 request,
                 hub_path=self._settings.path,
@@ -92,7 +91,7 @@ class MercurePublishing:
             updates.append(replace(update, id=bare_event_id()) if by_targets and not update.id else update)
         return tuple(updates), is_list
 
-    def _check_scope(self, token: Token, scope: Scope, request: PublishRequest) -> None:
+    def _check_scope(self, token: Token, granted: PublishGrants, request: PublishRequest) -> None:
         """Raise HubRefusal unless the token lets its bearer publish this (reference 1.9.4, 2.1, 2.3, 3)."""
         is_legacy = token.grants.dialect is TokenDialect.LEGACY
         if is_legacy and token.grants.publish is None:
@@ -100,9 +99,9 @@ class MercurePublishing:
             raise HubRefusal(401, "Unauthorized", challenge=Challenge.INVALID_TOKEN, reason=reason)
         topics = request.topics if not is_legacy or self._needs_topics(request) else ()
         for topic in (*topics, *map(target_topic, request.targets)):
-            is_granted, why = scope.allows(topic), ""
+            is_granted, why = granted.allow(topic), ""
             if is_granted and is_legacy and self._settings.speaks_current and has_dot_segments(topic):
-                is_granted = scope.names(topic)
+                is_granted = granted.name(topic)
                 why = ": it has dot segments, so that it takes a grant of the topic itself"
             if not is_granted:
                 reason = f"{token.name}: the token does not allow to publish to {topic:.200}{why}"
@@ -118,41 +117,12 @@ class MercurePublishing:
         return "8" in self._settings.protocols
 
 
-class Scope:
-    """What a token lets publish, for one request: patterns are tried on a topic once, however many updates have it."""
-
-    def __init__(self, granted: Iterable[Matcher], matching: Matching) -> None:
-        granted = tuple(granted)
-        self._named = frozenset(matcher.value for matcher in granted)
-        self._exact = frozenset(matcher.value for matcher in granted if not matcher.is_pattern)
-        self._patterns = tuple(matcher for matcher in granted if matcher.is_pattern)
-        self._matching = matching
-        self._compiled: tuple[CompiledMatcher, ...] | None = None
-        self._known: dict[Topic, bool] = {}
-
-    def allows(self, topic: Topic) -> bool:
-        """Say whether any grant matches `topic`."""
-        if WILDCARD in self._exact or topic in self._exact:
-            return True
-        found = self._known.get(topic)
-        if found is None:
-            if self._compiled is None:
-                # Held until the request is done: a cache could lose the first before the last is asked.
-                self._compiled = tuple(map(self._matching.compile, self._patterns))
-            found = self._known[topic] = any(each.matches(topic) for each in self._compiled)
-        return found
-
-    def names(self, topic: Topic) -> bool:
-        """Say whether a grant is `topic` itself, letter by letter, or the wildcard."""
-        return WILDCARD in self._named or topic in self._named
-
-
 async def settled(futures: Sequence[asyncio.Future[StoredUpdate]]) -> Sequence[StoredUpdate | BaseException]:
-    """Wait until all are done, which goes on when the caller is cancelled; return what became of each."""
+    """Wait until all are done; return what became of each. A caller that is cancelled takes back nothing."""
     if len(futures) > 1:
         return await asyncio.shield(asyncio.gather(*futures, return_exceptions=True))
     try:
-        return (await asyncio.shield(futures[0]),)
+        return (await futures[0],)
     except (StorageError, Busy) as error:
         return (error,)
 

@@ -11,13 +11,11 @@ from urllib.parse import urlsplit
 
 from handlers.counters import Counters
 from handlers.errors import HubRefusal
-from handlers.hub.auth import Shown
-from handlers.hub.publication import Publication
+from handlers.hub.publication import Publication, make_publication
 from handlers.hub.refusing import Refuser
 from handlers.hub.settings import HubSettings
 from handlers.protocol.answers import Answer
-from handlers.protocol.http1 import header_values, without_headers
-from handlers.protocol.mercure.form import parse_form, values_of
+from handlers.protocol.http1 import first_header, header_values, without_headers
 from handlers.protocol.mercure.headers import SECURITY_HEADERS
 from handlers.protocol.mercure.identity import is_public, metadata_url, resource_of
 from publish_api.mercure import MercurePublishing
@@ -75,7 +73,7 @@ class PublishHub:
         Publishers come here by an address of their own, so where public URLs are set another host is not refused as
         at the clients' door, but neither does it choose the audience: the first public URL stands in.
         """
-        authority = (head.first(b"host") or b"").decode("latin-1")
+        authority = (first_header(head.headers, b"host") or b"").decode("latin-1")
         if is_public(self._settings, SCHEME, authority):
             return SCHEME, authority
         public = urlsplit(self._settings.public_urls[0])
@@ -92,19 +90,8 @@ class PublishHub:
                 raise HubRefusal(413, "Request Entity Too Large", reason=reason)
             return await request.read()
 
-        return Publication(
-            shown=Shown(
-                method="POST",
-                authorization=header_values(head.headers, b"authorization"),
-                cookies=header_values(head.headers, b"cookie"),
-                query_tokens=values_of(parse_form(query, strict=False), "authorization"),
-                origin=head.first(b"origin"),
-                referer=head.first(b"referer"),
-            ),
-            resource=resource_of(self._settings, scheme=scheme, authority=authority),
-            content_type=head.first(b"content-type"),
-            read=read,
-        )
+        resource = resource_of(self._settings, scheme=scheme, authority=authority)
+        return make_publication(head.headers, query, resource=resource, read=read)
 
 
 def shape(answer: Answer) -> PublishAnswer:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from handlers.protocol.http1 import first_header, header_values
 from handlers.protocol.mercure.presenting import without_tokens
 from publish_api.errors import RequestRefused
 from publish_api.protocol.accept import AnswerType, choose_type
@@ -107,6 +108,9 @@ class Plan:
     line: str
     """A publication's log line, but for the number of its items; empty for other requests."""
 
+    is_probe: bool
+    """Whether programs that look after the server ask this, every few seconds."""
+
     answer_kept: bytes
     """`answer` encoded, for a connection that goes on; empty where there is none."""
 
@@ -185,7 +189,9 @@ class Planner:
             return HEALTH[path]
         if self._is_control(head) or (self._has_control and path == DESCRIPTION):
             return Kind.CONTROL, None
-        answer_type = choose_type([value.decode("utf-8", "surrogateescape") for value in head.values(b"accept")])
+        answer_type = choose_type(
+            [value.decode("utf-8", "surrogateescape") for value in header_values(head.headers, b"accept")]
+        )
         if answer_type is None:
             raise RequestRefused(406, "Not Acceptable. Supported formats are text/plain and application/json.")
         match path:
@@ -205,7 +211,7 @@ def make_plan(
     head: RequestHead, kind: Kind, answer: PublishAnswer | None, *, is_protected: bool = False, may_keep: bool = False
 ) -> Plan:
     """Return a plan, with all that can be made of it beforehand."""
-    shown = head.first(b"authorization")
+    shown = first_header(head.headers, b"authorization")
     label = f"{head.method} {without_tokens(head.target).encode('ascii', 'backslashreplace').decode():.200}"
     line = ""
     if kind is Kind.PUBLISH and answer is not None:
@@ -220,6 +226,7 @@ def make_plan(
         length=head.content_length or 0,
         may_keep=may_keep,
         label=label,
+        is_probe=kind in (Kind.METRICS, Kind.READY) or answer is HEALTHY,
         line=line,
         answer_kept=b"" if answer is None else encode_for(head, answer, keeps_open=True),
         answer_last=b"" if answer is None else encode_for(head, answer, keeps_open=False),

@@ -11,25 +11,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
+from handlers.broker import PublishSink
 from handlers.errors import Busy
-from handlers.protocol.items import Item
 from publish_api.exchange import Exchange
 
 log = logging.getLogger("holdfast.publish")
-
-
-class PublishSink(Protocol):
-    """Where items go: the broker, or the bridge in front of it."""
-
-    def publish(self, items: Sequence[Item]) -> asyncio.Future[None] | None:
-        """Take the items in their order. Returns at once: None when they are delivered, else what to wait for.
-
-        Raises `handlers.errors.Busy` when they cannot be taken now, answered with 503. What else it raises, then or
-        later, is answered with 500. Where it raises, the items may be published again.
-        """
-        ...
 
 
 class Turn:

@@ -30,7 +30,6 @@ UNMIRRORED = {
     "handlers/protocol/items.py": "plain values, tested through item_json",
     "handlers/protocol/mercure/grants.py": "plain values, tested through claims",
     "handlers/protocol/mercure/update.py": "plain values, tested through event and subscription",
-    "handlers/hub/publication.py": "plain values, tested through whoever takes publications",
 }
 
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))

@@ -18,21 +18,18 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from handlers.engines.embedded_file import HistoryFile
 from handlers.engines.embedded_reader import Reader
 from handlers.engines.embedded_rows import encode_row
 from handlers.engines.embedded_table import Table
 from handlers.engines.embedded_writer import Pending, Writer
-from handlers.engines.engine import CLOSED, Committed, Limits, Opened, Selection, Wanted, fail, refused
+from handlers.engines.engine import CLOSED, Committed, Durability, Limits, Opened, Selection, Wanted, fail, refused
 from handlers.errors import StorageError
 from handlers.protocol.mercure.update import StoredUpdate, Update
 from handlers.protocol.names import EventId
 
 log = logging.getLogger("holdfast.history")
-
-Durability = Literal["disk", "process"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

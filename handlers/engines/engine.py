@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from handlers.errors import StorageError
 from handlers.protocol.mercure.update import ActiveSubscription, StoredUpdate, Update
 from handlers.protocol.names import EventId
+
+Durability = Literal["disk", "process"]
+"""What a commit outlives: the machine, or this process alone."""
 
 Committed = Callable[[Sequence[StoredUpdate]], None]
 """Takes updates of one commit, in order, a few at a time. Called on the event loop, and must not raise."""

@@ -7,7 +7,6 @@ whether a request without a token is let in, and what topics an update has, is t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from handlers.errors import Challenge, HubRefusal
@@ -17,6 +16,7 @@ from handlers.hub.settings import HubSettings
 from handlers.hub.signed import SignedToken, open_token
 from handlers.hub.verified import VerifiedToken, VerifiedTokens
 from handlers.protocol.fields import printable
+from handlers.protocol.http1 import Headers, first_header, header_values
 from handlers.protocol.mercure.claims import (
     CheckMatcher,
     TokenError,
@@ -26,7 +26,6 @@ from handlers.protocol.mercure.claims import (
     parse_grants,
 )
 from handlers.protocol.mercure.grants import Token, TokenDialect
-from handlers.protocol.mercure.matcher import Matcher
 from handlers.protocol.mercure.presenting import (
     CURRENT_COOKIE,
     LEGACY_COOKIE,
@@ -36,10 +35,9 @@ from handlers.protocol.mercure.presenting import (
     find_token,
     refusal,
 )
-from handlers.protocol.names import Topic
 from handlers.timers import Clock
 
-__all__ = ["Authority", "Role", "Shown", "allows_publish"]
+__all__ = ["Authority", "Role", "Shown", "shown_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +53,18 @@ class Shown:
     query_tokens: tuple[str, ...] = ()
     origin: bytes | None = None
     referer: bytes | None = None
+
+
+def shown_by(headers: Headers, *, method: str, query_tokens: tuple[str, ...] = ()) -> Shown:
+    """Return what a request with these headers shows."""
+    return Shown(
+        method=method,
+        authorization=header_values(headers, b"authorization"),
+        cookies=header_values(headers, b"cookie"),
+        query_tokens=query_tokens,
+        origin=first_header(headers, b"origin"),
+        referer=first_header(headers, b"referer"),
+    )
 
 
 class Authority:
@@ -152,12 +162,6 @@ class Authority:
         if source is None:
             raise TokenError(f"its 'iss', '{printable(issuer[:100])}', has no key for this role")
         return source
-
-
-def allows_publish(token: Token, topics: Iterable[Topic], matches: Callable[[Matcher, Topic], bool]) -> bool:
-    """Whether the token grants publishing on every one of `topics`, canonical and alternate (reference 1.9.4)."""
-    granted = token.grants.publish or ()
-    return all(any(matches(matcher, topic) for matcher in granted) for topic in topics)
 
 
 async def _is_in_use(known: VerifiedToken) -> bool:

@@ -13,9 +13,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
-from handlers.broker import Broker
+from handlers.broker import Broker, Outlet
 from handlers.counters import Counters
 from handlers.hub.hub import Hub, new_event_id
 from handlers.protocol.items import (
@@ -53,14 +52,6 @@ class Waiting:
     """Those of its items whose storing it has begun."""
     before: list[Waiting] = field(default_factory=list)
     """Publications ahead of it that have begun to store an item of its own, whose fate it shares."""
-
-
-class Outlet(Protocol):
-    """Where the sessions on channels are: the edge of this process, or the links to those of others."""
-
-    def deliver_once(self, items: Sequence[Item]) -> object:
-        """Give each session the first of `items` that reaches it."""
-        ...
 
 
 class Bridge:
@@ -103,7 +94,7 @@ class Bridge:
             self._edge.deliver_once(items)
 
     def publish(self, items: Sequence[Item]) -> asyncio.Future[None] | None:
-        """Store what `items` say on topics, then deliver them on channels (`publish_api.http.PublishSink`).
+        """Store what `items` say on topics, then deliver them on channels (`broker.PublishSink`).
 
         None says that it is done. The future has StorageError when something could not be stored; then nothing is
         delivered on channels. Whoever waits for it may leave: the items are delivered all the same, in the order of

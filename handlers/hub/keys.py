@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Protocol
 
 import jwt
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import Algorithm
 
 from handlers.errors import InvalidSetting
-from handlers.protocol.secret import SecretFile, parse_secret
+from handlers.secret import read_secret
 
 SET_ALGORITHMS: Final = (
     "EdDSA",
@@ -118,14 +117,7 @@ def load_key(name: str, text: str, algorithm: str) -> Key:
 
 
 def _read(name: str, text: str) -> bytes:
-    secret = parse_secret(name, text)
-    if not isinstance(secret, SecretFile):
-        value = secret.value
-    else:
-        try:
-            value = Path(secret.path).read_bytes().rstrip()
-        except OSError as error:
-            raise InvalidSetting(name, f"{secret.path} cannot be read: {error.strerror}") from error
+    value = read_secret(name, text)
     if not value:
         # Without this, whoever knows that the file is empty could sign.
         raise InvalidSetting(name, "holds no key")

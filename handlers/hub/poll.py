@@ -38,7 +38,7 @@ class HubPoll(Session):
         timeout: float,
         place: Callable[[], EventId],
     ) -> None:
-        super().__init__(site=site, transport=transport, subscriptions=(), reusable=form.reusable, label=label)
+        super().__init__(site=site, transport=transport, reusable=form.reusable, label=label)
         self.subscriber = subscriber
         self._form = form
         self._headers = headers

@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from handlers.engines.engine import Durability
 from handlers.hub.settings_check import check_hub, check_issuer
 from handlers.settings import Count, Seconds
 
 Dialect = Literal["1.0", "8", "7", "2019"]
 UnknownCursor = Literal["none", "all", "error"]
-Durability = Literal["disk", "process"]
 Bridge = Literal["off", "public", "all"]
 BridgeItems = Literal["private", "public"]
 

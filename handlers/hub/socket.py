@@ -5,23 +5,19 @@ For clients that cannot stream; not of the specification, which allows other way
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from typing import Unpack
 
-from handlers.framed import FramedSession, control_bucket
+from handlers.framed import FramedSession
 from handlers.hub.frames import Frames
 from handlers.hub.subscriber import Subscriber
 from handlers.protocol.instruct import KeepAlive
-from handlers.protocol.rate import TokenBucket
 from handlers.protocol.ws_deflate import Deflate
-from handlers.protocol.ws_frames import CloseReason, Frame, Opcode
-from handlers.session import Site
+from handlers.protocol.ws_frames import CloseCode, CloseReason, Frame, Opcode
+from handlers.session import Parts
 from handlers.settings import WebSocketSettings
 
 log = logging.getLogger("holdfast.hub")
-
-NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008
-"""Close codes (RFC 6455 section 7.4.1)."""
 
 TIME_IS_UP = "time is up"
 
@@ -32,34 +28,22 @@ MESSAGE_LIMIT = 65_536
 class HubSocket(FramedSession):
     """One WebSocket. `ends_at` is in the clock's monotonic seconds, `math.inf` for never."""
 
-    __slots__ = ("_pings", "ends_at", "subscriber")
+    __slots__ = ("ends_at", "subscriber")
 
     def __init__(
         self,
         *,
-        site: Site,
         limits: WebSocketSettings,
-        transport: asyncio.Transport,
         subscriber: Subscriber,
         ends_at: float,
-        label: str,
         deflate: Deflate | None,
         keep_alive: KeepAlive | None,
+        **parts: Unpack[Parts],
     ) -> None:
-        super().__init__(
-            site=site,
-            limits=limits,
-            transport=transport,
-            subscriptions=(),
-            label=label,
-            prefix="",
-            message_limit=MESSAGE_LIMIT,
-            deflate=deflate,
-        )
+        super().__init__(limits=limits, message_limit=MESSAGE_LIMIT, deflate=deflate, **parts)
         self.subscriber = subscriber
         self.ends_at = ends_at
         self._keep_alive = keep_alive
-        self._pings: TokenBucket | None = None
 
     def deliver(self, frames: Frames) -> None:
         """Send updates."""
@@ -69,7 +53,7 @@ class HubSocket(FramedSession):
     def on_frame(self, frame: Frame) -> None:
         """Answer a ping; everything else is counted and dropped."""
         if frame.opcode is Opcode.PING:
-            self._pong(frame)
+            self.answer_ping(frame)
         elif frame.opcode is not Opcode.PONG:
             self.site.counters.websocket_messages += frame.fin
             self.site.counters.websocket_discarded += frame.fin
@@ -85,7 +69,7 @@ class HubSocket(FramedSession):
         """Close when the time is up; the client may come back."""
         if self.ends_at <= now and not self.is_close_sent:
             self.site.counters.mercure_expired += 1
-            self.close(CloseReason(code=NORMAL, reason=TIME_IS_UP))
+            self.close(CloseReason(code=CloseCode.NORMAL_CLOSURE, reason=TIME_IS_UP))
         else:
             super().on_deadline(now)
 
@@ -96,18 +80,9 @@ class HubSocket(FramedSession):
 
     def drain(self) -> None:
         """Close because the process stops."""
-        self.close(CloseReason(code=GOING_AWAY))
+        self.close(CloseReason(code=CloseCode.GOING_AWAY))
 
     def end_silent(self, why: str) -> None:
         """Close a WebSocket on which nothing has moved for too long."""
         log.warning("%s closed: %s", self.label, why)
-        self.close(CloseReason(code=GOING_AWAY, reason=why))
-
-    def _pong(self, frame: Frame) -> None:
-        now = self.site.clock.now()
-        if self._pings is None:
-            self._pings = control_bucket(self.limits, now)
-        if self._pings.take(now):
-            self.send_frame(Frame(Opcode.PONG, frame.data))
-        else:
-            self.refuse(POLICY, "too many pings")
+        self.close(CloseReason(code=CloseCode.GOING_AWAY, reason=why))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from typing import Unpack
 
 from handlers.hub.frames import Frames
 from handlers.hub.subscriber import Subscriber
 from handlers.protocol.instruct import KeepAlive
-from handlers.session import Site
+from handlers.session import Parts
 from handlers.stream import StreamSession
 
 log = logging.getLogger("holdfast.hub")
@@ -22,27 +22,15 @@ class HubStream(StreamSession):
     def __init__(
         self,
         *,
-        site: Site,
-        transport: asyncio.Transport,
         subscriber: Subscriber,
         ends_at: float,
-        reusable: bool,
-        label: str,
         chunked: bool,
         keep_alive: KeepAlive | None,
+        **parts: Unpack[Parts],
     ) -> None:
         self.subscriber = subscriber
         self.ends_at = ends_at
-        super().__init__(
-            site=site,
-            transport=transport,
-            subscriptions=(),
-            reusable=reusable,
-            label=label,
-            chunked=chunked,
-            debug=False,
-            keep_alive=keep_alive,
-        )
+        super().__init__(chunked=chunked, keep_alive=keep_alive, **parts)
 
     def deliver(self, frames: Frames) -> None:
         """Append the events of updates."""

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
 
+from handlers.broker import PublishSink
 from handlers.links.fan import Fan
 from handlers.protocol.items import Item
-
-
-class Sink(Protocol):
-    """Where items go: the broker, or the bridge in front of it."""
-
-    def publish(self, items: Sequence[Item]) -> asyncio.Future[None] | None:
-        """Take the items."""
-        ...
 
 
 class Admission:
     """Asks once for a whole publication, before anything of it is stored or delivered."""
 
-    def __init__(self, sink: Sink, fan: Fan) -> None:
+    def __init__(self, sink: PublishSink, fan: Fan) -> None:
         self._sink = sink
         self._fan = fan
 

@@ -17,15 +17,13 @@ from handlers.links.worker_link import WorkerLink
 from handlers.protocol.items import Item
 from handlers.protocol.link import Committed, Down, Items, Recover, encode_down, stored_rows
 from handlers.protocol.mercure.update import StoredUpdate
+from handlers.protocol.rate import Seldom
 from handlers.timers import Clock
 
 log = logging.getLogger("holdfast.worker")
 
 RETRY_AFTER = 1
 """Seconds after which a publisher may try again: a worker that lives has then taken a good part of its backlog."""
-
-QUIET_SECONDS = 10.0
-"""How long nothing more is said about publications that are refused."""
 
 ANSWER_SECONDS = 5.0
 """For how long a worker may owe something and still count as one that answers."""
@@ -43,7 +41,7 @@ class Fan:
         self._clock = clock
         self._counters = counters
         self._backlog = backlog
-        self._quiet_until = 0.0
+        self._refusals = Seldom()
 
     def join(self, worker: WorkerLink, first: Down) -> None:
         """Send everything to `worker` from now on, beginning with `first`."""
@@ -98,9 +96,7 @@ class Fan:
             return
         behind = max(self.workers, key=_behind)
         self._counters.publications_over_backlog += publications
-        now = self._clock.now()
-        if now >= self._quiet_until:
-            self._quiet_until = now + QUIET_SECONDS
+        if self._refusals.take(self._clock.now()):
             text = "worker %d is %d bytes behind: publications are refused (said every 10 seconds)"
             log.warning(text, behind.number, _behind(behind))
         raise Busy(RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""Listening addresses as operators write them: `7999`, `:7999`, `host:7999`, `[::1]:7999`.
+"""Listening addresses as operators write them: `7999`, `:7999`, `host:7999`, `[::1]:7999`; and who is at the other end.
 
 Used by the settings of both doors and by whoever opens the sockets. Never resolves a name.
 """
@@ -43,6 +43,14 @@ def encode_address(address: Address) -> str:
     """Encode `address` as `parse_address` reads it."""
     host = address.host or ""
     return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
+
+
+def peer_ip(peername: object) -> str:
+    """Return the IP address in what a socket says of its peer; empty for one without, as on a Unix socket.
+
+    IPv4 looks like IPv4, on a dual-stack socket too.
+    """
+    return str(peername[0]).removeprefix("::ffff:") if isinstance(peername, tuple) and peername else ""
 
 
 def _parse_host(host: str, text: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from handlers.protocol.http1 import Headers, header_values
+from handlers.protocol.http1 import Headers, first_header, header_values
 
 _METHODS: Final = b"OPTIONS, HEAD, GET, POST, PUT, DELETE"
 _MAX_AGE: Final = b"3600"
@@ -58,15 +58,10 @@ def read_cross_origin(headers: Headers) -> CrossOrigin:
     """Read what a request's headers say about the page that it comes from."""
     asked = [value for value in header_values(headers, b"access-control-request-headers") if value]
     return CrossOrigin(
-        origin=_first(headers, b"origin"),
-        method=_first(headers, b"access-control-request-method"),
+        origin=first_header(headers, b"origin") or b"",
+        method=first_header(headers, b"access-control-request-method") or b"",
         headers=b", ".join(asked),
     )
-
-
-def _first(headers: Headers, name: bytes) -> bytes:
-    values = header_values(headers, name)
-    return values[0] if values else b""
 
 
 def _exposed(headers: Headers) -> bytes:

@@ -16,6 +16,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 """Header lines in wire order: (name, value), both as they stood on the wire."""
 
 LAST_CHUNK = b"0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -47,6 +48,11 @@ def is_field_value(value: bytes) -> bool:
 def header_values(headers: Headers, name: bytes) -> tuple[bytes, ...]:
     """Return the values of every line called `name` (lower case), in order."""
     return tuple([value for key, value in headers if key.lower() == name])
+
+
+def first_header(headers: Headers, name: bytes) -> bytes | None:
+    """Return the value of the first line called `name` (lower case), None without one."""
+    return next((value for key, value in headers if key.lower() == name), None)
 
 
 def without_headers(headers: Headers, names: Collection[bytes]) -> Headers:

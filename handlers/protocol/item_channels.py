@@ -12,6 +12,7 @@ from typing import Final, cast
 from msgspec.structs import replace
 
 from handlers.errors import ItemError
+from handlers.protocol.fields import decode_field
 from handlers.protocol.items import Item
 from handlers.protocol.names import Channel
 
@@ -52,7 +53,7 @@ def _as_channel(name: object) -> Channel:
         case str():
             return Channel(name)
         case bytes():
-            return Channel(name.decode("utf-8", "replace"))
+            return Channel(decode_field(name))
         case _:
             raise ItemError("'channels' contains element with wrong type")
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from handlers.errors import ItemError
+from handlers.protocol.fields import decode_field
 from handlers.protocol.format_json import as_text, may_be_sent
 from handlers.protocol.item_channels import spread, take_channels
 from handlers.protocol.item_json import FORMATS, parse_item
@@ -28,6 +29,9 @@ TEXTS = {
     ),
 }
 """What JSON publishers are told of members that are there for JSON alone -> what others are told (reference 6.3)."""
+
+NAMES = ("channel", "id", "prev-id")
+"""Members whose bytes are compared with others': no two of them may become one."""
 
 
 def parse_tnet_item(value: object) -> Item:
@@ -96,9 +100,9 @@ def read_plain(value: object) -> Item | None:
     if message is not UNSET and not may_be_sent(MessageKind.TEXT, message.content):
         return None
     return Item(
-        channel=Channel(shape.channel.decode("utf-8", "replace")),
-        id=ItemId(shape.id.decode("utf-8", "replace")) if shape.id else None,
-        prev_id=ItemId(shape.prev_id.decode("utf-8", "replace")) if shape.prev_id else None,
+        channel=Channel(decode_field(shape.channel)),
+        id=ItemId(decode_field(shape.id)) if shape.id else None,
+        prev_id=ItemId(decode_field(shape.prev_id)) if shape.prev_id else None,
         no_seq=shape.no_seq,
         http_stream=None if stream is UNSET else HttpStreamFormat(content=stream.content),
         http_response=None if response is UNSET else HttpResponseFormat(code=response.code, body=response.body),
@@ -113,8 +117,10 @@ def as_json(item: object) -> object:
     fields = cast("dict[str, object]", item)
     formats = fields.get("formats")
     if formats is None:
-        return {key: format_as_json(key, value) for key, value in fields.items()}
-    plain = {key: as_plain(value) for key, value in fields.items() if key not in FORMATS}
+        return {key: as_name(value) if key in NAMES else format_as_json(key, value) for key, value in fields.items()}
+    plain = {
+        key: as_name(value) if key in NAMES else as_plain(value) for key, value in fields.items() if key not in FORMATS
+    }
     if isinstance(formats, dict):
         named = cast("dict[str, object]", formats)
         plain["formats"] = {key: format_as_json(key, value) for key, value in named.items()}
@@ -128,6 +134,11 @@ def format_as_json(name: str, value: object) -> object:
         return as_plain(value)
     fields = cast("dict[str, object]", value)
     return translate(fields)
+
+
+def as_name(value: object) -> object:
+    """Return a value with text in place of bytes, from which the bytes can be had again."""
+    return decode_field(value) if isinstance(value, bytes) else as_plain(value)
 
 
 def as_plain(value: object) -> object:

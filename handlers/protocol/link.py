@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from handlers.protocol.carried_items import carry_items, uncarry_items
 from handlers.protocol.items import Item
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.update import ActiveSubscription, Presence, StoredUpdate, Update
@@ -61,10 +62,14 @@ class Welcome(Message, frozen=True, array_like=True, tag="W"):
 
 
 class Items(Message, frozen=True, array_like=True, tag="I"):
-    """Items for the channels, in their order. With `once`, each session gets the first that reaches it."""
+    """Items for the channels, in their order. With `once`, each session gets the first that reaches it.
+
+    `is_carried` says that names had to be carried (`carried_name`); it is for this module alone.
+    """
 
     items: tuple[Item, ...]
     once: bool = False
+    is_carried: bool = False
 
 
 class Committed(Message, frozen=True, array_like=True, tag="C"):
@@ -277,8 +282,14 @@ _up: msgspec.msgpack.Decoder[Up] = msgspec.msgpack.Decoder(Up)
 
 
 def encode_down(message: Down) -> bytes:
-    """Return a message for a worker. Raises LinkError for text that is not Unicode."""
-    return _encode(message)
+    """Return a message for a worker. Raises LinkError for text that is not Unicode, but in names of items."""
+    try:
+        return _encoder.encode(message)
+    except UnicodeEncodeError:
+        # Nobody pays for such names but who uses them.
+        return _encode(Items(carry_items(message.items), message.once, True) if isinstance(message, Items) else message)
+    except OverflowError as error:
+        raise LinkError(f"cannot be sent: {error}") from error
 
 
 def encode_up(message: Up) -> bytes:
@@ -289,9 +300,12 @@ def encode_up(message: Up) -> bytes:
 def parse_down(data: bytes) -> Down:
     """Read a message of the parent. Raises LinkError."""
     try:
-        return _down.decode(data)
+        message = _down.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LinkError(f"no message of a parent: {error}") from error
+    if isinstance(message, Items) and message.is_carried:
+        return Items(uncarry_items(message.items), message.once)
+    return message
 
 
 def parse_up(data: bytes) -> Up:

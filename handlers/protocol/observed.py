@@ -1,7 +1,8 @@
 """What observers are told of: values that say what has just happened to channels, connections and items.
 
 Made by the edge where somebody wants to know (`handlers.observer`), and sent over the link where that is in another
-process. One kind each for what the stats socket tells of (reference 7.1).
+process. One kind each for what the stats socket tells of (reference 7.1). Channels and ids of items are here by their
+carried names (`carried_name`), whoever observes uncarries them.
 """
 
 from __future__ import annotations

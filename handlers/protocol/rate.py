@@ -1,6 +1,12 @@
-"""How often something may happen: a token bucket. Used wherever the other end sets the pace and each time costs."""
+"""How often something may happen. Used wherever the other end sets the pace and each time costs, be it a log line."""
 
 from __future__ import annotations
+
+import math
+from typing import Final
+
+QUIET_SECONDS: Final = 10.0
+"""How long nothing more is said about what was just told."""
 
 
 class TokenBucket:
@@ -28,4 +34,20 @@ class TokenBucket:
         if self._tokens < 1:
             return False
         self._tokens -= 1
+        return True
+
+
+class Seldom:
+    """Lets one event pass in `QUIET_SECONDS`, the first one at once. `now` as for a `TokenBucket`."""
+
+    __slots__ = ("_quiet_until",)
+
+    def __init__(self) -> None:
+        self._quiet_until = -math.inf
+
+    def take(self, now: float) -> bool:
+        """Say whether this is one that passes."""
+        if now < self._quiet_until:
+            return False
+        self._quiet_until = now + QUIET_SECONDS
         return True

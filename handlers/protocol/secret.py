@@ -1,6 +1,7 @@
-"""How a secret stands in the settings: `text`, `base64:...`, or `file:PATH` for one that stands in a file.
+"""How a secret is written, in settings, routes and GRIP URLs: `text`, `base64:...`, or `file:PATH` for one in a file.
 
-Used by the settings, which check what is written there, and by the authorisation, which reads the file.
+Used by the settings, which check what is written there, and by whoever needs the secret. What is in a file is theirs to
+read: `handlers.secret` as it is, the keys of Grip-Sig as PEM or hexadecimal.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretFile:
-    """A secret that stands in a file, without the white space at its end."""
+    """A secret that stands in a file."""
 
     path: str
 
@@ -32,9 +33,20 @@ def parse_secret(name: str, text: str) -> Secret | SecretFile:
     """Read the setting called `name`; raises InvalidSetting, which does not show the value."""
     if text.startswith("file:"):
         return SecretFile(path=text.removeprefix("file:"))
-    if not text.startswith("base64:"):
-        return Secret(value=text.encode())
     try:
-        return Secret(value=decode_base64(text.removeprefix("base64:")))
+        return Secret(value=decode_secret(text))
     except ValueError as error:
-        raise InvalidSetting(name, "what follows base64: is not base64") from error
+        raise InvalidSetting(name, str(error)) from error
+
+
+def decode_secret(text: str) -> bytes:
+    """Return a secret that stands as text or as `base64:...`; raises ValueError, which does not show it."""
+    if not text.startswith("base64:"):
+        try:
+            return text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("is not UTF-8") from error
+    try:
+        return decode_base64(text.removeprefix("base64:"))
+    except ValueError as error:
+        raise ValueError("what follows base64: is not base64") from error

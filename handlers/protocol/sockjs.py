@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from handlers.protocol.ws_frames import CloseReason
+from handlers.protocol.ws_frames import CloseCode, CloseReason
 
 OPEN: Final = b"o"
 HEARTBEAT: Final = b"h"
@@ -20,7 +20,7 @@ HEARTBEAT: Final = b"h"
 NO_CODE: Final = 3000
 """What a client is told where a close has no code of its own."""
 STILL_OPEN: Final = CloseReason(code=2010, reason="Another connection still open")
-INTERRUPTED: Final = CloseReason(code=1002, reason="Connection interrupted")
+INTERRUPTED: Final = CloseReason(code=CloseCode.PROTOCOL_ERROR, reason="Connection interrupted")
 
 PAYLOAD_EXPECTED: Final = "Payload expected"
 TOO_LARGE: Final = "Message too large"
@@ -170,7 +170,10 @@ def encode_script(frame: bytes) -> bytes:
 def _read_message(found: object, limit: int) -> bytes:
     if not isinstance(found, str):
         raise PayloadError(PAYLOAD_EXPECTED)
-    message = found.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+    try:
+        message = found.encode()
+    except UnicodeEncodeError:
+        message = found.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
     if len(message) > limit:
         raise PayloadError(TOO_LARGE)
     return message

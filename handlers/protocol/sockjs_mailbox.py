@@ -92,10 +92,13 @@ class Mailbox:
         return True
 
     def close(self, reason: CloseReason, now: float) -> None:
-        """End the session behind what waits. Only the first reason counts."""
+        """End the session behind what waits; from here on it is remembered for `patience`, whoever asks meanwhile.
+
+        Only the first reason counts.
+        """
         if self._closed is None:
+            self._until = now + self._patience
             self._closed = encode_closed(reason)
-            self._wait_for_client(now)
 
     def fail(self, reason: CloseReason, now: float) -> int:
         """End the session at once; return how many messages nobody gets any more."""
@@ -108,18 +111,18 @@ class Mailbox:
     def came(self, now: float) -> None:
         """The client is there."""
         self.is_there = True
-        self._until = now + self._heartbeat
+        self._wait(now + self._heartbeat)
 
     def left(self, now: float) -> None:
         """The client has got what it waited for, and may come back."""
         self.is_there = False
-        self._wait_for_client(now)
+        self._wait(now + self._patience)
 
     def take(self, now: float) -> bytes | None:
         """Return the frame that the client gets next, if there is one. How the session has ended is told again."""
         frame = self._next()
         if frame is not None and self.is_there:
-            self._until = now + self._heartbeat
+            self._wait(now + self._heartbeat)
         return frame
 
     def due(self, now: float) -> Due | None:
@@ -129,7 +132,7 @@ class Mailbox:
             return Due.BEHIND
         if self._until > now:
             return None
-        if self.is_there:
+        if self.is_there and not self.is_closed:
             self._until = now + self._heartbeat
             return Due.HEARTBEAT
         self._until = math.inf
@@ -150,6 +153,6 @@ class Mailbox:
         self.size = 0
         self._behind_until = math.inf
 
-    def _wait_for_client(self, now: float) -> None:
-        if not self.is_there:
-            self._until = now + self._patience
+    def _wait(self, until: float) -> None:
+        if not self.is_closed:
+            self._until = until

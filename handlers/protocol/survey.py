@@ -1,7 +1,8 @@
 """What can be asked of held connections, and what is found: who is on which channel, which there are, end this one.
 
 Asked by the publishers' door, answered by `handlers.survey` in each process that holds connections, and carried between
-processes by `handlers.links`. What several processes found becomes one answer here.
+processes by `handlers.links`. What several processes found becomes one answer here. Channels are here by their carried
+names (`carried_name`), and in the order of those.
 """
 
 from __future__ import annotations

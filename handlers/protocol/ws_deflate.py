@@ -17,7 +17,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPe
 from websockets.headers import build_extension, parse_extension
 from websockets.typing import ExtensionParameter
 
-from handlers.protocol.ws_frames import Frame, Opcode, encode_frame
+from handlers.protocol.ws_frames import IS_CONTROL, Frame, Opcode, encode_frame
 
 WINDOW_BITS: Final = 12
 """Base-2 logarithm of our LZ77 window: 4 KiB hold most of what is published, in the client's memory as in ours."""
@@ -39,7 +39,6 @@ _OFFERS: Final = ServerPerMessageDeflateFactory(
 )
 # RFC 7692 section 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end."
 _SYNC_TAIL: Final = b"\x00\x00\xff\xff"
-_IS_CONTROL: Final = 0x08
 _RSV1: Final = 0x40
 
 
@@ -90,7 +89,7 @@ def deflate_frame(opcode: Opcode, data: bytes) -> bytes:
     frames, which are never compressed (section 6.1).
     """
     plain = encode_frame(opcode, data)
-    if opcode & _IS_CONTROL:
+    if opcode & IS_CONTROL:
         return plain
     compressor = zlib.compressobj(wbits=-WINDOW_BITS, memLevel=_MEM_LEVEL)
     deflated = compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)

@@ -18,6 +18,8 @@ from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.streams import StreamReader
 
 __all__ = [
+    "IS_CONTROL",
+    "CloseCode",
     "CloseReason",
     "Frame",
     "FrameError",
@@ -34,7 +36,8 @@ __all__ = [
 
 # RFC 6455 section 5.5: all control frames have a payload of 125 bytes or less; the code takes two of a close frame's.
 _REASON_LIMIT = 123
-_IS_CONTROL = 0x08
+IS_CONTROL = 0x08
+"""The bit that opcodes of control frames have (RFC 6455 section 5.5)."""
 
 
 class FrameError(Exception):
@@ -227,7 +230,7 @@ class FrameReader:
         """Check a frame against those before it."""
         if frame.opcode is Opcode.CLOSE:
             parse_close(bytes(frame.data))
-        if frame.opcode & _IS_CONTROL:
+        if frame.opcode & IS_CONTROL:
             return
         # RFC 6455 section 5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another
         # message unless an extension has been negotiated that can interpret the interleaving."

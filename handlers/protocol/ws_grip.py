@@ -20,14 +20,13 @@ from handlers.protocol.fields import (
     printable,
     split_list,
 )
-from handlers.protocol.ws_frames import Frame, Opcode
+from handlers.protocol.ws_frames import IS_CONTROL, Frame, Opcode
 
 CONTROL_PREFIX = b"c:"
 DEFAULT_PREFIX = b"m:"
 
 _NAME = "grip"
 _PREFIX = "message-prefix"
-_IS_CONTROL = 0x08  # RFC 6455 section 5.5: "opcodes where the most significant bit of the opcode is 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +95,7 @@ class GripReader:
         Pings, pongs and closes come back as they are. Of a relayed message the first frame that comes back is TEXT or
         BINARY, and those after it are CONT.
         """
-        if frame.opcode & _IS_CONTROL:
+        if frame.opcode & IS_CONTROL:
             return frame
         if frame.opcode is not Opcode.CONT:
             self._fate = _Fate.UNDECIDED

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handlers.protocol.address import parse_address
-
-PATH_LIMIT = 107
-"""Bytes the path of a Unix socket may have on Linux."""
+from handlers.protocol.unix_address import PATH_LIMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,7 @@ class SockJsPoll(Session):
         wrapping: Wrapping,
         callback: bytes,
     ) -> None:
-        super().__init__(
-            site=of.shared.site, transport=transport, subscriptions=(), reusable=form.reusable, label=label
-        )
+        super().__init__(site=of.shared.site, transport=transport, reusable=form.reusable, label=label)
         self._of = of
         self._form = form
         self._headers = headers

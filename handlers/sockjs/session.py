@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -97,6 +97,7 @@ class SockJsSession(VirtualTransport):
     def opened(self) -> None:
         """The backend has accepted: the WebSocket session is attached."""
         self._is_opening = False
+        self.begin()
         self._mailbox.left(self._now())
         self._watch()
         self.shared.site.counters.sockjs_opened += 1
@@ -110,6 +111,11 @@ class SockJsSession(VirtualTransport):
     def is_taken(self) -> bool:
         """Whether a receiver is there already, or the first one still waits for the backend."""
         return self._is_opening or self._receiver is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that the client sends reaches the backend any more."""
+        return self._is_closing or self._mailbox.is_closed
 
     def take(self) -> bytes | None:
         """Return the frame that waits, for a poll that need not be held then; it counts as one that has come and gone.
@@ -133,18 +139,12 @@ class SockJsSession(VirtualTransport):
         self._watch()
         self._flush_soon()
 
-    def say(self, messages: Iterable[bytes]) -> None:
-        """Send the client's messages on. Not while it `is_full`."""
-        data = b"".join([encode_masked(Opcode.TEXT, message) for message in messages])
-        if data:
-            self.hear(data)
-
     # -- for the receiver ---------------------------------------------------------------------------------------------
 
     def client_closed(self, reason: CloseReason) -> None:
         """The client's close, which the backend is to answer."""
         self._has_client_closed = True
-        self.hear(encode_masked(Opcode.CLOSE, encode_close_payload(reason)))
+        self.say_close(reason)
 
     def dropped(self, receiver: Receiver) -> None:
         """The client has gone while it was to receive: that ends the session."""

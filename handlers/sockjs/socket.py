@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from handlers.framed import FramedSession, control_bucket
-from handlers.protocol.rate import TokenBucket
+from handlers.framed import FramedSession
 from handlers.protocol.sockjs import PayloadError, parse_socket_payload
-from handlers.protocol.ws_frames import CloseReason, Frame, Opcode
+from handlers.protocol.ws_frames import CloseCode, CloseReason, Frame, Opcode
 from handlers.settings import WebSocketSettings
 from handlers.sockjs.session import SockJsSession
-
-GOING_AWAY, NORMAL, UNSUPPORTED, UNSOUND, POLICY = 1001, 1000, 1003, 1007, 1008
-"""Close codes (RFC 6455 section 7.4.1)."""
 
 
 class SockJsSocket(FramedSession):
     """One WebSocket, which is not on channels itself."""
 
-    __slots__ = ("_of", "_pings", "_text", "_text_limit")
+    __slots__ = ("_of", "_text", "_text_limit")
 
     def __init__(
         self,
@@ -33,24 +29,21 @@ class SockJsSocket(FramedSession):
             site=of.shared.site,
             limits=limits,
             transport=transport,
-            subscriptions=(),
             label=label,
-            prefix="",
             message_limit=limits.frame_limit,
             deflate=None,
         )
         self._of = of
         self._text = bytearray()
-        self._pings: TokenBucket | None = None
 
     # -- from the client ----------------------------------------------------------------------------------------------
 
     def on_frame(self, frame: Frame) -> None:
         """Answer a ping; hand the messages in a text on."""
         if frame.opcode is Opcode.PING:
-            self._pong(frame)
+            self.answer_ping(frame)
         elif frame.opcode is Opcode.BINARY:
-            self.refuse(UNSUPPORTED, "SockJS has text only")
+            self.refuse(CloseCode.UNSUPPORTED_DATA, "SockJS has text only")
         elif frame.opcode is not Opcode.PONG:
             self._text += frame.data
             if frame.fin:
@@ -99,14 +92,14 @@ class SockJsSocket(FramedSession):
             self.close(reason)
             return
         self.send(Opcode.TEXT, frame)
-        self.close(CloseReason(code=NORMAL))
+        self.close(CloseReason(code=CloseCode.NORMAL_CLOSURE))
 
     def drain(self) -> None:
         """The WebSocket session is drained, which ends this."""
 
     def end_silent(self, why: str) -> None:
         """Nothing moves, although heartbeats are written: without heartbeats only."""
-        self.close(CloseReason(code=GOING_AWAY, reason=why))
+        self.close(CloseReason(code=CloseCode.GOING_AWAY, reason=why))
         self._of.dropped(self)
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -115,18 +108,9 @@ class SockJsSocket(FramedSession):
         try:
             messages = parse_socket_payload(text, limit=self.limits.message_limit)
         except PayloadError as error:
-            self.refuse(UNSOUND, str(error))
+            self.refuse(CloseCode.INVALID_DATA, str(error))
             return
         self._of.say(messages)
         if self._of.is_full:
             self.pause_reading()
             self._of.when_room(self.resume_reading)
-
-    def _pong(self, frame: Frame) -> None:
-        now = self.site.clock.now()
-        if self._pings is None:
-            self._pings = control_bucket(self.limits, now)
-        if self._pings.take(now):
-            self.send_frame(Frame(Opcode.PONG, frame.data))
-        else:
-            self.refuse(POLICY, "too many pings")

@@ -31,16 +31,7 @@ class SockJsStream(StreamSession):
         self._of = of
         self._wrapping = wrapping
         self._left = of.shared.settings.response_limit
-        super().__init__(
-            site=of.shared.site,
-            transport=transport,
-            subscriptions=(),
-            reusable=reusable,
-            label=label,
-            chunked=chunked,
-            debug=False,
-            keep_alive=None,
-        )
+        super().__init__(site=of.shared.site, transport=transport, reusable=reusable, label=label, chunked=chunked)
 
     @property
     def is_gone(self) -> bool:

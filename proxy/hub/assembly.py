@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handlers.broker import Broker
+from handlers.broker import Broker, Outlet
 from handlers.counters import Counters
 from handlers.engines.embedded import EmbeddedEngine
 from handlers.engines.engine import Engine, Limits
@@ -14,7 +14,7 @@ from handlers.engines.memory import MemoryEngine
 from handlers.errors import InvalidSetting, StorageError
 from handlers.hub.audience import Audience
 from handlers.hub.auth import Authority
-from handlers.hub.bridge import Bridge, Outlet
+from handlers.hub.bridge import Bridge
 from handlers.hub.hub import Hub
 from handlers.hub.presence import PresenceTeller
 from handlers.hub.settings import HubSettings

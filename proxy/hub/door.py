@@ -14,11 +14,10 @@ from msgspec.structs import replace
 
 from handlers.counters import Counters
 from handlers.errors import HubRefusal, StorageError
-from handlers.hub.publication import Publication
+from handlers.hub.publication import Publication, make_publication
 from handlers.hub.refusing import Refuser
 from handlers.hub.settings import HubSettings
 from handlers.protocol.answers import Answer
-from handlers.protocol.mercure.form import parse_form, values_of
 from handlers.protocol.mercure.headers import SECURITY_HEADERS
 from handlers.protocol.mercure.identity import encode_metadata, is_public, metadata_path
 from handlers.protocol.mercure.presenting import without_tokens
@@ -74,7 +73,6 @@ class HubDoor:
         self._debugger = debugger
         self._counters = counters
         self._refuser = Refuser(settings, counters)
-        self._publications: set[asyncio.Task[Answer]] = set()
         self._path = settings.path.encode()
         self._metadata_path = metadata_path(settings).encode()
 
@@ -140,11 +138,12 @@ class HubDoor:
             raise method_not_allowed()
 
     async def _publish(self, request: HubRequest) -> Answer:
-        """Publish in a task of its own, as a publisher that leaves takes back nothing that it has sent (row P23)."""
-        task = asyncio.create_task(self._publishing.publish(publication_of(request)), name=request.incoming.uri)
-        self._publications.add(task)
-        task.add_done_callback(self._publications.discard)
-        return await asyncio.shield(task)
+        """Publish, and go on when the publisher leaves: it takes back nothing that it has sent (row P23)."""
+        request.exchange.outlive_client()
+        try:
+            return await self._publishing.publish(publication_of(request))
+        finally:
+            request.exchange.heed_client()
 
     def _answer_metadata(self, request: HubRequest) -> None:
         check_method(request, b"GET", b"HEAD")
@@ -193,10 +192,10 @@ class HubDoor:
 
 def publication_of(request: HubRequest) -> Publication:
     """Return a POST as the publishers' side takes it."""
-    return Publication(
-        shown=request.shown(values_of(parse_form(request.query, strict=False), "authorization")),
+    return make_publication(
+        request.exchange.head.headers,
+        request.query,
         resource=request.resource,
-        content_type=request.header(b"content-type"),
         read=request.read_body,
         is_old_path=request.path == OLD_PATH,
     )

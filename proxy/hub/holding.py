@@ -13,7 +13,7 @@ from handlers.errors import HistoryTrimmed, HubRefusal, StorageError
 from handlers.hub.hub import Hub, place_of
 from handlers.hub.poll import HubPoll, poll_answer
 from handlers.hub.settings import HubSettings
-from handlers.hub.socket import NORMAL, TIME_IS_UP, HubSocket
+from handlers.hub.socket import TIME_IS_UP, HubSocket
 from handlers.hub.stream import HubStream
 from handlers.hub.subscriber import Subscriber
 from handlers.hub.topic_index import HubSession
@@ -25,7 +25,7 @@ from handlers.protocol.mercure.identity import origin_of
 from handlers.protocol.mercure.origin import ANY
 from handlers.protocol.mercure.update import Update
 from handlers.protocol.ws_deflate import Deflate, deflate_frame, negotiate
-from handlers.protocol.ws_frames import CloseReason, Opcode, encode_close, encode_frame
+from handlers.protocol.ws_frames import CloseCode, CloseReason, Opcode, encode_close, encode_frame
 from handlers.session import Site
 from handlers.settings import WebSocketSettings
 from proxy.exchange import Exchange
@@ -130,7 +130,7 @@ class HubHolding:
         exchange.flush_head()
         encode = text_encoder(deflate)
         if not await self._bring_up_to_date(place, session, encode):
-            exchange.send(encode_close(CloseReason(code=NORMAL, reason=TIME_IS_UP)))
+            exchange.send(encode_close(CloseReason(code=CloseCode.NORMAL_CLOSURE, reason=TIME_IS_UP)))
             self._site.door.close(exchange.transport)
 
     async def hold_poll(self, place: Place, seconds: float) -> None:

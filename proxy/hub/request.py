@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from handlers.errors import HubRefusal
-from handlers.hub.auth import Shown
+from handlers.hub.auth import Shown, shown_by
 from handlers.hub.settings import HubSettings
 from handlers.protocol.answers import Answer
-from handlers.protocol.http1 import Headers, header_values
+from handlers.protocol.http1 import Headers, first_header
 from handlers.protocol.mercure.headers import SECURITY_HEADERS
 from handlers.protocol.mercure.identity import metadata_url, resource_of
 from proxy.errors import RequestBodyError
@@ -32,20 +32,11 @@ class HubRequest:
 
     def header(self, name: bytes) -> bytes | None:
         """Return the value of the first line called `name` (lower case)."""
-        values = header_values(self.exchange.head.headers, name)
-        return values[0] if values else None
+        return first_header(self.exchange.head.headers, name)
 
     def shown(self, query_tokens: tuple[str, ...] = ()) -> Shown:
         """Return what the request shows of who sent it; `query_tokens` are all that its parameters hold."""
-        headers = self.exchange.head.headers
-        return Shown(
-            authorization=header_values(headers, b"authorization"),
-            cookies=header_values(headers, b"cookie"),
-            query_tokens=query_tokens,
-            origin=self.origin,
-            referer=self.header(b"referer"),
-            method=self.method.decode("latin-1"),
-        )
+        return shown_by(self.exchange.head.headers, method=self.method.decode("latin-1"), query_tokens=query_tokens)
 
     @property
     def own_headers(self) -> Headers:

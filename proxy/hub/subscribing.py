@@ -65,8 +65,10 @@ class Subscribing:
 
     async def subscribe(self, request: HubRequest) -> None:
         """Answer a subscriber, or hold it. Raises HubRefusal."""
-        body = await request.read_body(query_limit(self._settings)) if request.method == b"QUERY" else None
-        asked = read_parameters(request.query, body, request.header(b"last-event-id"), settings=self._settings)
+        # Of other methods too: what of it came while the connection is held would be taken for the next request.
+        body = await request.read_body(query_limit(self._settings))
+        form = body if request.method == b"QUERY" else None
+        asked = read_parameters(request.query, form, request.header(b"last-event-id"), settings=self._settings)
         token = await self.check_token(request, asked.tokens)
         check_matchers(asked, self._settings)
         compiled = self._compile(asked.matchers)

@@ -89,6 +89,12 @@ class PushpinConf:
         """Where relative paths of its values start."""
         return self.path.parent
 
+    @property
+    def runtime_origin(self) -> str:
+        """`FILE:LINE: KEY` of the runtime folder; empty when the file names none."""
+        entry = self.get("global.rundir") or self.get("runner.rundir")
+        return entry.origin if entry else ""
+
     def get(self, name: str) -> Entry | None:
         """Return the entry `section.key`, unless there is none or it is empty."""
         entry = self.entries.get(name)
@@ -135,6 +141,8 @@ def _read(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    if b"\0" in content:
+        raise SettingsError(f"{path}: is no text, and so no pushpin.conf")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

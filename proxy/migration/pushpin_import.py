@@ -48,7 +48,7 @@ def encode_toml(value: object) -> str:
 def needs_runtime_folder(settings: Settings) -> bool:
     """Say whether any socket is to be in the folder that a pushpin.conf calls `rundir`."""
     zeromq = settings.zeromq
-    endpoints = (zeromq.pull, *zeromq.sub, zeromq.command, zeromq.stats)
+    endpoints = (zeromq.pull, *zeromq.sub, zeromq.command, zeromq.stats, settings.session.state)
     paths = (*(text.removeprefix("ipc://") for text in endpoints), *settings.proxy.unix_listen)
     folder = settings.runtime_folder
     return bool(folder) and any(path.startswith(f"{folder.rstrip('/')}/") for path in paths)

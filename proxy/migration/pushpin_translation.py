@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxy.assignment import Assignment, Translation, suggest
+from proxy.errors import SettingsError
 from proxy.migration.pushpin_conf import Entry, PushpinConf
 from proxy.migration.pushpin_keys import FALLBACKS, INTERNAL, KEYS, KeyRow
 from proxy.migration.pushpin_values import Reading, Setting
 
 _PUBLISH_PORT = 5561
+_DOORS = ("runner.http_port", "runner.https_ports", "runner.local_ports")
+_TOLD = 8
+"""How many oddities are told beside what keeps it from starting."""
 _NAMED = 4
 """Of keys with the same reason, how many are named where there are more: those of `internal.conf` are thirty."""
 
@@ -43,6 +47,24 @@ def entries_without_effect(conf: PushpinConf) -> Iterator[tuple[KeyRow, Entry]]:
 def unknown_entries(conf: PushpinConf) -> Iterator[Entry]:
     """Yield the entries that are not keys of Pushpin's."""
     yield from (entry for name, entry in conf.entries.items() if name not in KEYS)
+
+
+def describe_oddities(conf: PushpinConf) -> str:
+    """Return which keys are not Pushpin's and which lines could not be read, empty if there are none.
+
+    For whoever cannot start: a mistyped key may be why. Of many the first few are named.
+    """
+    found = [f"unknown: {name}" for name in _unknown_names(conf)] + list(conf.oddities)
+    more = len(found) - _TOLD
+    return "; ".join((*found[:_TOLD], f"and {more} more such") if more > 0 else found)
+
+
+def refuse_without_door(conf: PushpinConf) -> None:
+    """Raise SettingsError if the file has no key that says where clients connect: Pushpin needs one, too."""
+    if not any(conf.get(name) for name in _DOORS):
+        keys = ", ".join(name.removeprefix("runner.") for name in _DOORS)
+        text = f"[runner] has none of {keys}" if conf.entries else f"has no keys at all, such as {_DOORS[0]}"
+        raise SettingsError(f"{conf.path}: {text}: there is nowhere for clients to connect")
 
 
 def _assign(setting: Setting, origin: str) -> Assignment:
@@ -76,9 +98,13 @@ def _in_part(conf: PushpinConf, reading: Reading) -> Iterator[str]:
 
 
 def _unknown(conf: PushpinConf) -> Iterator[str]:
-    names = [f"{entry.name}{suggest(entry.name, KEYS)}" for entry in unknown_entries(conf)]
+    names = _unknown_names(conf)
     if names:
         yield f"unknown: {', '.join(names)}"
+
+
+def _unknown_names(conf: PushpinConf) -> list[str]:
+    return [f"{entry.name}{suggest(entry.name, KEYS)}" for entry in unknown_entries(conf)]
 
 
 def _list(names: list[str]) -> str:

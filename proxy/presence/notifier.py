@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from handlers.counters import Counters
 from handlers.deadline import Deadline
+from handlers.protocol.rate import Seldom
 from handlers.timers import Clock, TimerHandle
 from proxy.errands import Errands
 from proxy.protocol.presence_notice import Notice, encode_notices
@@ -21,9 +22,6 @@ log = logging.getLogger("holdfast.presence")
 
 LAST_SECONDS = 2.0
 """How long the last notices may take when the process stops."""
-
-QUIET_SECONDS = 10.0
-"""How long nothing more is said about notices that there is no room for."""
 
 
 class PresenceNotifier:
@@ -52,20 +50,21 @@ class PresenceNotifier:
         self._errands = Errands()
         self._timer: TimerHandle | None = None
         self._armed_for = math.inf
-        self._quiet_until = -math.inf
-        self._is_running = self._is_closed = False
+        self._losses = Seldom()
+        self._is_running = self._is_closed = self._was_behind = False
 
     def put(self, notice: Notice) -> None:
         """Have the backend told, soon."""
         now = self._clock.now()
         if self._is_closed:
             self._lose(1)
-            log.warning("stopping: the backend is not told presence notice %d", notice.seq)
+            log.warning("stopping: the backend is not told a presence notice")
             return
-        if not self._queue.put(notice, now):
-            self._lose(1)
-            if now >= self._quiet_until:
-                self._quiet_until = now + QUIET_SECONDS
+        lost = self._queue.put(notice, now)
+        self._note_merging()
+        if lost:
+            self._lose(lost)
+            if self._losses.take(now):
                 text = "presence: %d notices wait, so that further ones are dropped (said every 10 seconds)"
                 log.warning(text, len(self._queue))
         self._arm()
@@ -122,15 +121,18 @@ class PresenceNotifier:
             now = self._clock.now()
             if not why:
                 self._queue.sent(now)
+                self._note_merging()
                 self._counters.presence_notices += len(batch)
                 continue
             self._counters.presence_failures += 1
-            lost = self._queue.failed(now)
-            if lost:
-                self._lose(lost)
-                log.warning("presence: %d notices given up, from number %d: %s", lost, batch[0].seq, why)
-            else:
+            given_up = self._queue.failed(now)
+            if given_up is None:
                 log.warning("presence: %d notices not taken, to be tried again: %s", len(batch), why)
+            else:
+                self._lose(given_up.lost)
+                text = "presence: %d notices given up, %d put off, from number %d: %s"
+                log.warning(text, given_up.lost, given_up.put_off, batch[0].seq, why)
+            self._note_merging()
 
     async def _try(self, batch: Sequence[Notice]) -> str:
         try:
@@ -143,6 +145,13 @@ class PresenceNotifier:
         except Exception:  # the root of what a batch sets going: those behind it must have their turn
             log.exception("presence: internal error")
             return "internal error"
+
+    def _note_merging(self) -> None:
+        """Count what is left out while the backend is behind, and say when that begins."""
+        self._counters.presence_merged = self._queue.merged
+        if self._queue.is_behind and not self._was_behind:
+            log.warning("presence: the backend is behind; until it is not, a channel has its last notice only")
+        self._was_behind = self._queue.is_behind
 
     def _lose(self, count: int) -> None:
         self._counters.presence_lost += count

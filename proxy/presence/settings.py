@@ -43,15 +43,16 @@ class PresenceSettings:
     """Notices in one request. Ten thousand connections that end at once are twenty requests, one after the other."""
 
     queue_limit: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
-    """Notices that may wait while the backend is slow or away, some hundred bytes each; further ones are dropped,
-    counted and logged, and the numbers of those that follow show the gap."""
+    """Notices that may wait while the backend is slow or away, some hundred bytes each. Past that, of each channel only
+    the last is kept, then ends of connections are dropped, counted and logged, and their numbers are missing."""
 
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 10.0
     """Seconds the backend may take to answer one request. Any answer but 2xx, or none, is a failure."""
 
     retry_for: Seconds = 60.0
     """Seconds for which a request that fails is sent again, after half a second at first and ten at last; what waits
-    behind it waits too. Then its notices are given up, counted and logged. 0 tries once."""
+    behind it waits too. Then its ends of connections are given up, counted and logged, and its channels told later. 0
+    tries once."""
 
     def __post_init__(self) -> None:
         """Check the URL."""

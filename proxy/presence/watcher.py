@@ -22,12 +22,11 @@ class PresenceWatcher:
         self._tells_channels = channels
         self._tells_connections = connections
         self._wall = wall
-        self._seq = 0
         self._modes: dict[Channel, set[Mode]] = {}
 
     def start(self) -> None:
         """Tell that nobody is there yet."""
-        self._tell(Started(seq=self._next(), at=self._wall()))
+        self._tell(Started(at=self._wall()))
 
     def observe(self, event: Observed) -> None:
         """Take note of what has happened."""
@@ -37,7 +36,6 @@ class PresenceWatcher:
             case Disconnected(mode="stream" | "ws" as kind) if self._tells_connections:
                 self._tell(
                     ConnectionEnded(
-                        seq=self._next(),
                         at=self._wall(),
                         id=event.id,
                         kind=kind,
@@ -53,15 +51,11 @@ class PresenceWatcher:
         if event.subscribers:
             if modes is None:
                 self._modes[event.channel] = {event.mode}
-                self._tell(ChannelSubscribed(seq=self._next(), at=self._wall(), channel=event.channel))
+                self._tell(ChannelSubscribed(at=self._wall(), channel=event.channel))
             else:
                 modes.add(event.mode)
         elif modes is not None:
             modes.discard(event.mode)
             if not modes:
                 del self._modes[event.channel]
-                self._tell(ChannelUnsubscribed(seq=self._next(), at=self._wall(), channel=event.channel))
-
-    def _next(self) -> int:
-        self._seq += 1
-        return self._seq
+                self._tell(ChannelUnsubscribed(at=self._wall(), channel=event.channel))

@@ -1,7 +1,8 @@
 """What one backend connection sends, cut into the answers to its requests, one at a time.
 
 `httptools` (llhttp, a C parser) reads the bytes, lenient as clients are with servers; here is decided what is an
-answer, what an interim one, where the body ends, and what may follow. Driven by `proxy.backend_connection`:
+answer, what an interim one, where the body ends, and what may follow. A head that it refuses is mended if it can be
+(`answer_mending`) and read again. Driven by `proxy.backend_connection`:
 
     parser.begin()
     parser.feed(data)           # as often as something comes; or parser.end() when the connection ends
@@ -18,6 +19,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from handlers.protocol.http1 import Headers
 from proxy.protocol.answer_head import AnswerHead, check_answer_head
+from proxy.protocol.answer_mending import BeyondMending, HeadMender
 
 HEAD_LIMIT: Final = 65_536
 """Bytes of a head; also of a trailer section, and of what stands between two pieces of body."""
@@ -36,13 +38,18 @@ class AnswerParser:
     """One connection's answers, in turn. After an error, and after an answer that ends it, it is of no more use."""
 
     __slots__ = (
+        "_dropped",
+        "_early",
         "_headers",
         "_held",
         "_interim",
         "_is_begun",
+        "_is_certain",
         "_is_head",
+        "_is_mended",
         "_lines",
         "_may_switch",
+        "_mender",
         "_parser",
         "_reason",
         "_status",
@@ -68,11 +75,7 @@ class AnswerParser:
     """What stood behind a 101."""
 
     def __init__(self) -> None:
-        self._parser = HttpResponseParser(self)
-        # As aiohttp does it: what is lost of strictness is looked at in `check_answer_head`.
-        self._parser.set_dangerous_leniencies(
-            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
-        )
+        self._parser = self._new_parser()
         self.begin()
 
     def begin(self, is_head: bool = False, may_switch: bool = False) -> None:
@@ -84,6 +87,11 @@ class AnswerParser:
         self._reason = b""
         self._status = -1
         self._is_begun = False
+        self._is_mended = False
+        self._is_certain = True
+        self._mender: HeadMender | None = None
+        self._dropped: tuple[bytes, ...] = ()
+        self._early: tuple[bytes, ...] = ()  # what came before the head was here, should it have to be mended
         self._interim = 0
         self._held = 0  # bytes since the last of which something came out
         self.head = None
@@ -96,6 +104,10 @@ class AnswerParser:
 
         Raises AnswerSyntaxError or AnswerHeadError; what came of the body before is in `pieces`.
         """
+        mender = self._mender
+        if mender is not None:
+            self._mend(mender, data)
+            return
         pieces = len(self.pieces)
         try:
             self._parser.feed_data(data)
@@ -103,7 +115,10 @@ class AnswerParser:
             self.tail = data[upgrade.args[0] :]
         except HttpParserError as error:
             if not self.is_complete:
-                raise AnswerSyntaxError(str(error)) from error
+                if self._is_begun or self._is_mended:
+                    raise AnswerSyntaxError(str(error)) from error
+                self._mend(HeadMender(str(error)), b"".join((*self._early, data)))
+                return
             self.keeps_connection = False  # the answer itself is sound, what stands behind it is not
         if self.head is None and self._is_begun:
             self._take_head(len(data))
@@ -111,6 +126,8 @@ class AnswerParser:
             self._held = 0
         else:
             self._hold(len(data))
+            if self.head is None:
+                self._early += (data,)
 
     def end(self) -> bool:
         """Take the end of what the backend sends; say whether the answer is whole with it."""
@@ -121,6 +138,46 @@ class AnswerParser:
     def drop(self) -> None:
         """Let go of the C parser, which holds this object: the connection is over."""
         del self._parser
+
+    def _new_parser(self) -> HttpResponseParser:
+        parser = HttpResponseParser(self)
+        # As aiohttp does it: what is lost of strictness is looked at in `check_answer_head`.
+        parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+        return parser
+
+    def _mend(self, mender: HeadMender, data: bytes) -> None:
+        """Have a new parser read what the last one has refused, mended, and go on with that one."""
+        if not self._is_mended:
+            self._is_mended = True
+            self._parser = self._new_parser()
+            self._headers = []
+            self._reason = b""
+            self._early = ()
+            self._interim = 0
+        mender.gather(data)
+        self._mender = None
+        while not self._is_begun:
+            try:
+                mended = mender.next_head()
+            except BeyondMending:
+                raise AnswerSyntaxError(mender.fault) from None
+            if mended is None:
+                self._mender = mender
+                if len(mender) > HEAD_LIMIT:
+                    raise AnswerSyntaxError(f"a head of more than {HEAD_LIMIT} bytes")
+                return
+            self._dropped = mended.dropped
+            self._is_certain = self._is_certain and mended.is_certain
+            self.feed(mended.data)
+        rest = mender.rest()
+        if self.is_switched:
+            self.tail = rest
+        elif self.is_complete:
+            self.keeps_connection = self.keeps_connection and not rest
+        elif rest:
+            self.feed(rest)
 
     def _take_head(self, size: int) -> None:
         headers = self._lines
@@ -135,6 +192,7 @@ class AnswerParser:
             reason=self._reason,
             headers=headers,
             lowest=_SWITCHING if self._status == _SWITCHING else 200,
+            dropped=self._dropped,
         )
 
     def _hold(self, size: int) -> None:
@@ -192,4 +250,4 @@ class AnswerParser:
         """Take the end of an answer."""
         if self._is_begun and not self.is_complete:
             self.is_complete = True
-            self.keeps_connection = self._parser.should_keep_alive()
+            self.keeps_connection = self._is_certain and self._parser.should_keep_alive()

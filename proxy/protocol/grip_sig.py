@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from jwt.algorithms import HMACAlgorithm
 
-from handlers.protocol.fields import decode_base64
+from handlers.errors import InvalidSetting
+from handlers.protocol.secret import SecretFile, parse_secret
 
 Algorithm = Literal["HS256", "ES256", "RS256"]
 
@@ -51,17 +52,15 @@ def parse_key(spec: str, read_file: Callable[[str], bytes]) -> GripKey:
     holds a PEM key, private or public (P-256 is ES256, RSA is RS256), or the secret in hexadecimal.
     Raises KeyFormatError, also for a file that cannot be read: a lost key must not turn signing off.
     """
-    if spec.startswith("base64:"):
-        try:
-            return _secret_key(decode_base64(spec.removeprefix("base64:")))
-        except ValueError as error:
-            raise KeyFormatError(f"bad base64 key: {error}") from error
-    if spec.startswith("file:"):
-        return _file_key(spec.removeprefix("file:"), read_file)
     try:
-        return _secret_key(spec.encode())
-    except ValueError as error:
+        secret = parse_secret("key", spec)
+        if not isinstance(secret, SecretFile):
+            return _secret_key(secret.value)
+    except InvalidSetting as error:
+        raise KeyFormatError(f"bad key: {error.reason}") from error
+    except KeyFormatError as error:
         raise KeyFormatError(f"bad key: {error}") from error
+    return _file_key(secret.path, read_file)
 
 
 class Signer:

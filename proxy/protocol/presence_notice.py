@@ -1,22 +1,26 @@
 """What a backend is told of its channels' subscribers, and how that is written: the bodies of presence notices.
 
 docs/operating.md describes them for whoever reads them. Every notice has a number, the next one of its Holdfast.
+Channels are in notices by their carried names (`carried_name`), and in bodies as text, beside which stand the bytes of
+those that are none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
+from handlers.protocol.carried_name import is_text, show, show_bytes, uncarry
 from handlers.protocol.names import Channel
 
 
-class _Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """What all of them have: the number, and when it was noted, in seconds since 1970."""
+class _Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab", tag_field="event"):
+    """What all of them have: the number, 0 until it goes out, and when it was noted, in seconds since 1970."""
 
-    seq: int
+    seq: int = 0
     at: float
 
 
@@ -28,20 +32,23 @@ class ChannelSubscribed(_Notice, frozen=True, kw_only=True, tag="channel-subscri
     """A channel has got its first subscriber."""
 
     channel: Channel
+    channel_bin: str | None = None
 
 
 class ChannelUnsubscribed(_Notice, frozen=True, kw_only=True, tag="channel-unsubscribed"):
     """A channel has lost its last one."""
 
     channel: Channel
+    channel_bin: str | None = None
 
 
-class ConnectionEnded(_Notice, frozen=True, kw_only=True, omit_defaults=True, tag="connection-ended"):
+class ConnectionEnded(_Notice, frozen=True, kw_only=True, tag="connection-ended"):
     """A stream or WebSocket is held no more."""
 
     id: str
     kind: Literal["stream", "ws"]
     channels: tuple[Channel, ...]
+    channels_bin: tuple[str, ...] | None = None
     route: str = ""
 
 
@@ -52,4 +59,24 @@ _encoder = msgspec.json.Encoder()
 
 def encode_notices(sender: str, notices: Sequence[Notice]) -> bytes:
     """Return the body of a request. `sender` is one Holdfast in one life of it."""
-    return _encoder.encode({"from": sender, "events": notices})
+    return _encoder.encode({"from": sender, "events": [_readable(each) for each in notices]})
+
+
+def _readable(notice: Notice) -> Notice:
+    """Return a notice with its channels as text."""
+    match notice:
+        case ChannelSubscribed() | ChannelUnsubscribed():
+            name = uncarry(notice.channel)
+            if name == notice.channel:
+                return notice
+            return replace(notice, channel=show(name), channel_bin=None if is_text(name) else show_bytes(name))
+        case ConnectionEnded():
+            names = tuple(map(uncarry, notice.channels))
+            if names == notice.channels:
+                return notice
+            as_bytes = None if all(map(is_text, names)) else tuple(map(show_bytes, names))
+            return replace(notice, channels=tuple(map(show, names)), channels_bin=as_bytes)
+        case Started():
+            return notice
+        case _:
+            assert_never(notice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from handlers.session import Site
@@ -13,7 +14,14 @@ from proxy.sockjs.passing import Passing
 from proxy.websocket import WebSockets
 
 
-def make_sockjs_door(settings: Settings, *, site: Site, websockets: WebSockets, passing: Passing | None) -> SockJsDoor:
+def make_sockjs_door(
+    settings: Settings,
+    *,
+    site: Site,
+    websockets: WebSockets,
+    passing: Passing | None,
+    has_room: Callable[[int], bool],
+) -> SockJsDoor:
     """Make the door of SockJS; until a route has `sockjs` nothing comes to it."""
     shared = SockJsSite(site=site, settings=settings.sockjs, message_limit=settings.websocket.frame_limit)
     return SockJsDoor(
@@ -22,6 +30,7 @@ def make_sockjs_door(settings: Settings, *, site: Site, websockets: WebSockets, 
         websockets=websockets,
         script_url=settings.proxy.sockjs_url,
         passing=passing,
+        has_room=has_room,
     )
 
 

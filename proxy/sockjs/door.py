@@ -5,10 +5,13 @@ Called by the front for routes with `sockjs`.
 
 from __future__ import annotations
 
+import logging
 import secrets
+from collections.abc import Callable
 from typing import assert_never
 
 from handlers.protocol.answers import Answer
+from handlers.protocol.rate import Seldom
 from handlers.protocol.sockjs import is_callback
 from handlers.settings import WebSocketSettings
 from handlers.sockjs.session import Key, SockJsSite
@@ -27,13 +30,16 @@ from proxy.protocol.sockjs_path import (
     take_callback,
 )
 from proxy.sockjs.opener import Opener, Wanted
-from proxy.sockjs.passing import NOT_PASSED, Passing
+from proxy.sockjs.passing import NOT_PASSED, Passed, Passing
 from proxy.sockjs.receiving import hold, refuse_second
 from proxy.sockjs.sending import REQUEST_TOO_LARGE, Sending
 from proxy.websocket import WebSockets
 
+log = logging.getLogger("holdfast.sockjs")
+
 BAD_CALLBACK = "Bad Request"
 """Pushpin's text."""
+NO_ROOM = "No room for another SockJS session."
 
 
 class SockJsDoor:
@@ -46,10 +52,17 @@ class SockJsDoor:
         limits: WebSocketSettings,
         websockets: WebSockets,
         script_url: str,
-        passing: Passing | None = None,
+        passing: Passing | None,
+        has_room: Callable[[int], bool],
     ) -> None:
-        """`passing` is for one of several workers: it knows which sessions are whose."""
+        """`passing` is for one of several workers: it knows which sessions are whose.
+
+        `has_room` says whether there may be one more where so many are: a client that has opened a session may close
+        its connection, or open another session by it, so that the limit of connections does not bound them.
+        """
         self._shared = shared
+        self._has_room = has_room
+        self._refusals = Seldom()
         self._passing = passing
         self._iframe = Iframe(script_url)
         self._opener = Opener(shared=shared, limits=limits, websockets=websockets)
@@ -99,9 +112,16 @@ class SockJsDoor:
             if not is_callback(callback):
                 self._refuse(flow.exchange, 400, BAD_CALLBACK)
                 return
+        # Nothing is in it; but what of it came while the connection is held would be taken for the next request.
+        if await self._sending.read_body(flow.exchange) is None:
+            self._refuse(flow.exchange, 400, REQUEST_TOO_LARGE)
+            return
         key = key_of(flow, resource.session)
         session = self._shared.sessions.get(key)
         if session is None:
+            if not self._has_room(len(self._shared.sessions)):
+                self._refuse_another(flow.exchange)
+                return
             opening = Wanted(flow=flow, targets=wanted.targets, test=wanted.test, query=query)
             session = await self._opener.open(opening, key)
             if session is None:
@@ -123,7 +143,9 @@ class SockJsDoor:
             self._refuse(exchange, 400, REQUEST_TOO_LARGE)
             return
         key = key_of(wanted.flow, resource.session)
-        if not await passing.pass_on(exchange, self._shared.site, key, body, wanted.flow.uri):
+        passed = await passing.pass_on(exchange, self._shared.site, key, body, wanted.flow.uri)
+        wanted.flow.is_passed_on = passed is Passed.TAKEN
+        if passed is Passed.REFUSED:
             exchange.answer(text_answer(503, NOT_PASSED, exchange.head.headers))
 
     def _show(self, page: Page, exchange: Exchange) -> Answer:
@@ -140,6 +162,13 @@ class SockJsDoor:
                 return text_answer(404, NOT_FOUND, headers) if answer is None else answer
             case _:
                 assert_never(page)
+
+    def _refuse_another(self, exchange: Exchange) -> None:
+        self._counters.sockjs_refused += 1
+        if self._refusals.take(self._shared.site.clock.now()):
+            count = len(self._shared.sessions)
+            log.warning("no room for another SockJS session: %d are open (said every 10 seconds)", count)
+        exchange.answer(text_answer(503, NO_ROOM, exchange.head.headers))
 
     def _refuse(self, exchange: Exchange, status: int, text: str) -> None:
         self._counters.requests_refused += 1

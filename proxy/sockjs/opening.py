@@ -72,6 +72,7 @@ class _Elsewhere:
         self.writable = transport
         self.is_draining = False
         self.writing_paused = False
+        self.outlives_client = False
 
     async def flushed(self) -> None:
         """Nothing is written here."""

@@ -6,23 +6,28 @@ it, read to its end and not answered: its file descriptor goes to the other proc
 by it later comes there. Of a connection by TLS half is in this process's memory: it stays here, and its bytes are
 relayed (`relay`), for this one request: the answer to it is the last on the connection. Else one that has requests for
 sessions here and there would be relayed to and fro, once more with each.
+
+The other worker says when it has taken a connection: from then on the request is its to answer and to log.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import json
 import logging
 import os
 import socket
 import zlib
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
+from handlers.deadline import Deadline
 from handlers.session import Session, Site
 from handlers.sockjs.session import Key
+from handlers.timers import Clock
 from proxy.errands import Errands
 from proxy.exchange import Exchange
 from proxy.sockjs.relay import Relay, RelayedTransport, RelayEnd
@@ -34,10 +39,27 @@ NOT_PASSED = "SockJS session not reachable."
 PAUSE_SECONDS = 1.0
 """How long nothing is taken from the other workers when there is no room for it, as when all files are open."""
 SIGN = b"\0"
-"""What is sent with the descriptors: something has to be."""
+"""What is sent with the descriptors, because something has to be, and back when they were taken."""
+TAKING_SECONDS = 30.0
+"""How long the other worker may take to say that it has taken a connection: one that hangs is replaced meanwhile."""
 
 Adopt = Callable[[asyncio.Transport, bytes], None]
 """Serves a connection that has come from another worker, beginning with these bytes."""
+
+
+class Passed(enum.Enum):
+    """What has become of a connection that was to be passed on."""
+
+    TAKEN = enum.auto()
+    """The other worker has it, and the request."""
+    REFUSED = enum.auto()
+    """It is still here, and the request still to be answered."""
+    CUT = enum.auto()
+    """It is closed: the other worker has not taken it."""
+
+
+class NotPassedError(Exception):
+    """A connection cannot be sent to the other worker; `str(error)` is why."""
 
 
 def owner_of(key: Key, workers: int) -> int:
@@ -76,47 +98,28 @@ class Passing:
             self._socket.close()
             self._socket = None
 
-    async def pass_on(self, exchange: Exchange, site: Site, key: Key, body: bytes, label: str) -> bool:
+    async def pass_on(self, exchange: Exchange, site: Site, key: Key, body: bytes, label: str) -> Passed:
         """Give the connection, with the request that `body` belongs to, to the worker that has the session.
 
-        False when that cannot be reached; the request is still to be answered then.
+        Raises CancelledError or ConnectionError when the client goes before that.
         """
-        with ExitStack() as opened:
-            try:
-                way = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
-                # Not by the loop, which takes a full backlog for a connection: here it is an error, like any other.
-                way.connect(str(self._path(owner_of(key, self._workers))))
-            except OSError as error:
-                site.counters.sockjs_unpassed += 1
-                log.warning("%s: not passed to the worker that has its session: %s", label, error)
-                return False
-            transport = exchange.transport
-            if transport.get_write_buffer_size():
-                # What waits here would come behind what the other worker writes.
-                site.counters.sockjs_unpassed += 1
-                log.warning("%s: not passed on, its client does not read", label)
-                return False
-            request = exchange.request_with(body)
-            if exchange.is_tls:
-                await self._relay(exchange, site, way, as_last(request), label)
-            else:
-                exchange.hand_over(Departing(site=site, transport=transport, label=label, way=way, request=request))
-        site.counters.sockjs_passed += 1
-        return True
-
-    async def _relay(self, exchange: Exchange, site: Site, way: socket.socket, request: bytes, label: str) -> None:
-        near, far = socket.socketpair()
-        with far:
-            _, end = await asyncio.get_running_loop().create_unix_connection(RelayEnd, sock=near)
-            try:
+        try:
+            with reach(self._path(owner_of(key, self._workers))) as way:
                 transport = exchange.transport
-                # The request goes by the pair, so that what the client has sent behind it follows.
-                send(way, far.fileno(), peer_of(transport), b"")
-                end.transport.write(request)
-                exchange.hand_over(Relay(site=site, transport=transport, label=label, way=end))
-            except BaseException:
-                end.transport.abort()
-                raise
+                await hand_on(exchange, site, way, exchange.request_with(body), label)
+                is_taken = await hear_whether_taken(way, site.clock)
+        except NotPassedError as error:
+            site.counters.sockjs_unpassed += 1
+            log.warning("%s: not passed to the worker that has its session: %s", label, error)
+            return Passed.REFUSED
+        if is_taken:
+            site.counters.sockjs_passed += 1
+            return Passed.TAKEN
+        site.counters.sockjs_unpassed += 1
+        log.warning("%s: cut, the worker that has its session has not taken it", label)
+        transport.abort()
+        exchange.is_handed_over = False  # nobody has it
+        return Passed.CUT
 
     def _accept(self, adopt: Adopt) -> None:
         assert self._socket is not None, "it is read"
@@ -142,12 +145,19 @@ class Passing:
         with way:
             await readable(way)
             _, descriptors, _, _ = socket.recv_fds(way, len(SIGN), 2)
+            if await self._adopt(descriptors, adopt):
+                with suppress(OSError):  # should the other worker have ended meanwhile
+                    way.send(SIGN)
+
+    @staticmethod
+    async def _adopt(descriptors: list[int], adopt: Adopt) -> bool:
+        """Serve the connection that has come as these; say whether there is one."""
         if len(descriptors) != 2:
             for descriptor in descriptors:
                 os.close(descriptor)
             if descriptors:
                 log.error("a connection of another worker is lost: no more files can be opened")
-            return  # or the other worker has ended meanwhile
+            return False  # or the other worker has ended meanwhile
         client, file = descriptors
         peer, _, data = read_all(file).partition(b"\n")
         sock = socket.socket(fileno=client)
@@ -161,7 +171,8 @@ class Passing:
                 return Arriving(begin)
             return RelayedTransport(peername=tuple(json.loads(peer)), begin=begin)
 
-        await asyncio.get_running_loop().connect_accepted_socket(make, sock)
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(make, sock)
+        return not transport.is_closing()
 
     def _path(self, number: int) -> Path:
         return self._folder / f"sockjs-{number}"
@@ -175,7 +186,7 @@ class Departing(Session):
     def __init__(
         self, *, site: Site, transport: asyncio.Transport, label: str, way: socket.socket, request: bytes
     ) -> None:
-        super().__init__(site=site, transport=transport, subscriptions=(), reusable=False, label=label)
+        super().__init__(site=site, transport=transport, label=label)
         self._way = way
         self._request = request
 
@@ -185,9 +196,10 @@ class Departing(Session):
         self.transport.set_protocol(self)
         try:
             send(self._way, self.transport.get_extra_info("socket").fileno(), b"", self._request + kept)
-        except OSError as error:
-            self.site.counters.sockjs_unpassed += 1
-            self.cut(f"could not be passed to the worker that has its session: {error}")
+        except NotPassedError as error:
+            with suppress(OSError):
+                self._way.shutdown(socket.SHUT_RDWR)  # nobody will say that it was taken
+            self.cut(str(error))
         else:
             self.transport.close()
 
@@ -209,6 +221,53 @@ class Arriving(asyncio.Protocol):
         self._begin(cast("asyncio.Transport", transport))  # uvloop's are not subclasses of asyncio's
 
 
+def reach(path: Path) -> socket.socket:
+    """Connect to the worker that listens there. Raises NotPassedError."""
+    way = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        # Not by the loop, which takes a full backlog for a connection: here it is an error, like any other.
+        way.connect(str(path))
+    except OSError as error:
+        way.close()
+        raise NotPassedError(str(error)) from error
+    return way
+
+
+async def hand_on(exchange: Exchange, site: Site, way: socket.socket, request: bytes, label: str) -> None:
+    """Send the client's connection by `way`. Raises NotPassedError, or ConnectionResetError when the client is gone."""
+    transport = exchange.transport
+    if transport.get_write_buffer_size():
+        raise NotPassedError("its client does not read")  # what waits would come behind what the other worker writes
+    if not exchange.is_tls:
+        exchange.hand_over(Departing(site=site, transport=transport, label=label, way=way, request=request))
+        return
+    end, far = await make_pair()
+    try:
+        with far:
+            # The request goes by the pair, so that what the client has sent behind it follows.
+            send(way, far.fileno(), peer_of(exchange.transport), b"")
+        end.transport.write(as_last(request))
+        exchange.hand_over(Relay(site=site, transport=transport, label=label, way=end))
+    except BaseException:
+        end.transport.abort()
+        raise
+
+
+async def make_pair() -> tuple[RelayEnd, socket.socket]:
+    """Return both ends of a pair of sockets: this process's, and the other's. Raises NotPassedError."""
+    try:
+        near, far = socket.socketpair()
+    except OSError as error:
+        raise NotPassedError(str(error)) from error
+    try:
+        _, end = await asyncio.get_running_loop().create_unix_connection(RelayEnd, sock=near)
+    except BaseException:
+        near.close()
+        far.close()
+        raise
+    return end, far
+
+
 def as_last(request: bytes) -> bytes:
     """Return a request that asks for its connection to be closed behind the answer."""
     line, end, rest = request.partition(b"\r\n")
@@ -216,12 +275,28 @@ def as_last(request: bytes) -> bytes:
 
 
 def send(way: socket.socket, client: int, peer: bytes, data: bytes) -> None:
-    """Send a client's descriptor; `peer` says who it is where that is another's, `data` what has come by it."""
-    file = write_all(peer + b"\n" + data)
+    """Send a client's descriptor; `peer` says who it is where that is another's, `data` what has come by it.
+
+    Raises NotPassedError.
+    """
     try:
-        socket.send_fds(way, [SIGN], [client, file])
-    finally:
-        os.close(file)
+        file = write_all(peer + b"\n" + data)
+        try:
+            socket.send_fds(way, [SIGN], [client, file])
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise NotPassedError(str(error)) from error
+
+
+async def hear_whether_taken(way: socket.socket, clock: Clock) -> bool:
+    """Wait until the other worker has taken what was sent, or has ended."""
+    try:
+        async with Deadline(clock, TAKING_SECONDS):
+            await readable(way)
+            return way.recv(len(SIGN)) == SIGN
+    except (TimeoutError, ConnectionError):
+        return False
 
 
 def peer_of(transport: asyncio.Transport) -> bytes:

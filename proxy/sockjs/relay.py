@@ -20,7 +20,7 @@ class Relay(Session):
 
     def __init__(self, *, site: Site, transport: asyncio.Transport, label: str, way: RelayEnd) -> None:
         """`way` is connected to the other worker."""
-        super().__init__(site=site, transport=transport, subscriptions=(), reusable=False, label=label)
+        super().__init__(site=site, transport=transport, label=label)
         self._way = way
         way.client = transport
 

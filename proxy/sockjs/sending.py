@@ -1,4 +1,7 @@
-"""Takes what SockJS clients send by requests (`xhr_send`, `jsonp_send`), one at a time while their backend is busy."""
+"""Takes what SockJS clients send by requests (`xhr_send`, `jsonp_send`), of each session one at a time.
+
+While the backend is busy, or has not accepted yet, a request waits. Whatever does not reach it is not said to be taken.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +31,18 @@ class Sending:
         """A request may be as long as a WebSocket frame, each message in it as long as a message over HTTP."""
         self._limits = limits
         self._counters = counters
+        self._served: set[SockJsSession] = set()
+        """Those that a request with messages waits for."""
 
     async def serve(self, exchange: Exchange, said: Send, session: SockJsSession | None, query: bytes) -> None:
         """Answer once the backend takes more. Raises RequestBodyError."""
-        if session is None or session.is_closing():
+        if session is None or session.is_over:
             self._refuse(exchange, 404, NOT_FOUND)
             return
         payload = await self._read(exchange, said, query)
         if payload is None:
             self._refuse(exchange, 400, REQUEST_TOO_LARGE)
-        elif session.is_full:
+        elif session in self._served:
             self._refuse(exchange, 400, ALREADY_SENDING)
         else:
             await self._send(exchange, said, session, payload)
@@ -48,10 +53,18 @@ class Sending:
         except PayloadError as error:
             self._refuse(exchange, 400, str(error))
             return
-        session.say(messages)
-        if session.is_full:
+        self._served.add(session)
+        try:
             await has_room(session)
-        exchange.answer(taken(exchange, said))
+            if not session.is_over:
+                session.say(messages)
+                await has_room(session)
+        finally:
+            self._served.discard(session)
+        if session.is_over:
+            self._refuse(exchange, 404, NOT_FOUND)
+        else:
+            exchange.answer(taken(exchange, said))
 
     async def _read(self, exchange: Exchange, said: Send, query: bytes) -> bytes | None:
         """Return the JSON that was sent; None where it is too much."""
@@ -82,14 +95,13 @@ class Sending:
 
 async def has_room(session: SockJsSession) -> None:
     """Wait until the backend takes more, or the session is over."""
-    waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def go_on() -> None:
-        if not waiting.done():
-            waiting.set_result(None)
-
-    session.when_room(go_on)
-    await waiting
+    while session.is_full:
+        room = asyncio.Event()
+        session.when_room(room.set)
+        try:
+            await room.wait()
+        finally:
+            session.no_longer(room.set)
 
 
 def taken(exchange: Exchange, said: Send) -> Answer:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import zmq
 
-from handlers.broker import Broker
 from handlers.counters import Counters, numbers, sum_up
 from handlers.links.admission import Admission
 from handlers.links.fan import Fan
@@ -29,11 +28,11 @@ from handlers.protocol.mercure.headers import EARLIEST
 from handlers.timers import Clock, LoopClock, TimerWheel
 from proxy.config import Settings
 from proxy.doors import Doors, open_parents_doors
-from proxy.hub.assembly import HubParts, make_bridge, make_hub, open_history
+from proxy.hub.assembly import HubParts, make_hub
 from proxy.listening import bound_to, raise_file_limit
 from proxy.observing import interest_in
-from proxy.presence.assembly import make_presence
-from proxy.publishers import make_publish_server, make_publishing, make_recover
+from proxy.publish_side import PublishSide
+from proxy.publishers import make_publishing
 from proxy.sd_notify import Notifier
 from proxy.workers.child import COMMAND
 from proxy.workers.supervisor import Crew, Supervisor
@@ -66,29 +65,20 @@ class Parent:
         self.hub = make_parents_hub(settings, self.fan, clock=self.clock, counters=self.counters)
         self._desk = make_desk(self.hub, self.fan)
         self.observers = Observers()
-        broker = Broker(
-            edge=self.fan,
+        self._publish_side = PublishSide(
+            settings,
+            outlet=self.fan,
             clock=self.clock,
             wheel=TimerWheel(self.clock),
             counters=self.counters,
-            settings=settings.hold,
-        )
-        bridge = self.hub and make_bridge(self.hub, edge=self.fan, broker=broker, counters=self.counters)
-        self._broker = broker
-        self._publishers = make_publish_server(
-            settings,
-            Admission(bridge or broker, self.fan),
-            clock=self.clock,
-            counters=self.counters,
+            hub=self.hub,
             publishing=make_publishing(self.hub),
+            observers=self.observers,
             count=self.count,
-            recover=make_recover(broker, self.fan),
             surveyor=Inquirer(self.fan, clock=self.clock, counters=self.counters),
             find_fault=self._find_fault,
-            joins=bridge is None,
-            observers=self.observers,
+            admit=lambda sink: Admission(sink, self.fan),
         )
-        self._presence = make_presence(settings, self.observers, clock=self.clock, counters=self.counters)
         self.supervisor: Supervisor | None = None
         """Known once started."""
         self.proxy_addresses: tuple[tuple[str, int], ...] = ()
@@ -99,7 +89,7 @@ class Parent:
     @property
     def publish_address(self) -> tuple[str, int]:
         """Where publishers connect: (host, port)."""
-        return self._publishers.address
+        return self._publish_side.address
 
     def count(self) -> Counters:
         """Return what all processes together have counted; what workers have is up to a second old."""
@@ -126,14 +116,10 @@ class Parent:
         doors = self._doors = open_parents_doors(self._settings)
         self._opened.callback(doors.close)
         self.proxy_addresses, names = doors.addresses, doors.describe_clients()
-        if self.hub is not None:
-            open_history(self.hub)
-        await self._publishers.start(doors.publishers)
-        if self._presence is not None:
-            self._presence.begin()
+        await self._publish_side.start(doors.publishers)
         self.supervisor = Supervisor(self._make_crew(doors))
         await self.supervisor.start()
-        log.info("listening for clients on %s, for publishers on %s", names, self._publishers.describe())
+        log.info("listening for clients on %s, for publishers on %s", names, self._publish_side.describe())
         self._fault = ""
         self._notifier.ready(f"clients on {names}")
 
@@ -141,9 +127,7 @@ class Parent:
         """Have all workers load the routes and certificates again (SIGHUP). Held connections are not touched."""
         log.info("SIGHUP, reloading the routes")
         self._notifier.reloading()
-        self._publishers.reload()
-        if self._presence is not None:
-            self._presence.reload()
+        self._publish_side.reload()
         if self.supervisor is not None:
             self.supervisor.reload(lambda: self._notifier.ready("routes reloaded"))
 
@@ -152,7 +136,7 @@ class Parent:
         self._fault = "stopping"
         self._notifier.stopping()
         log.info("stopping: %d workers", self.counters.workers_alive)
-        self._broker.close()
+        self._publish_side.release()
         if self._doors is not None:
             self._doors.remove_files()
             for sock in self._doors.unix:
@@ -162,9 +146,7 @@ class Parent:
         await self._close()
 
     async def _close(self) -> None:
-        if self._presence is not None:
-            await self._presence.close()
-        await self._publishers.stop()
+        await self._publish_side.stop()
         if self._desk is not None:
             await self._desk.close()
         if self.hub is not None:

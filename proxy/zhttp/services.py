@@ -17,7 +17,7 @@ from handlers.protocol.http1 import Headers
 from handlers.timers import Clock
 from proxy.backend import ConnectFailed
 from proxy.backend_answer import OwnAnswer
-from proxy.errors import RequestBodyError, UpstreamError
+from proxy.errors import BLOCKED, RequestBodyError, UpstreamError
 from proxy.protocol.backend_head import BODYLESS
 from proxy.protocol.route import Target, TargetKind
 from proxy.protocol.zhttp import RequestStart
@@ -36,7 +36,6 @@ SPEC_LIMIT = 100
 WHOLE_LIMIT = 1_000_000
 """Bytes that the body of a request in one message may have, and that its answer's is said to have: Pushpin's number."""
 
-BLOCKED = "Error: Origin host/IP blocked."
 NO_LENGTH = "Must provide Content-Length header."
 TOO_LARGE = "Request too large for this route."
 

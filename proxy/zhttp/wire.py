@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import zmq
@@ -130,6 +129,3 @@ class WholeWire:
 
 def _nothing() -> None:
     """Nothing is ever sent."""
-
-
-MakeWire = Callable[[Owner], Wire]

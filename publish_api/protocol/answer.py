@@ -6,13 +6,9 @@ then is it known whether another follows.
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from handlers.protocol.http1 import Headers, encode_head, standard_reason
-
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class PublishAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from handlers.protocol.carried_name import is_text, show, show_bytes, uncarry
 from handlers.protocol.survey import (
     ChannelRow,
     CloseConnection,
@@ -41,7 +42,9 @@ def encode_findings(question: Question, found: Findings) -> PublishAnswer:
         raise RequestRefused(503, f"Not answered yet by worker {workers}.", RETRY_AFTER)
     match question:
         case ListChannels():
-            return _page("channels", [_channel(row) for row in found.channels], page_of(question), "channel")
+            page = page_of(question)
+            after = found.channels[page - 1].channel if len(found.channels) > page else None
+            return _json({"channels": [_channel(row) for row in found.channels[:page]], "next": after})
         case ListConnections():
             page = page_of(question)
             cursor = found.connections[page - 1].hold_id.text if len(found.connections) > page else None
@@ -62,20 +65,20 @@ def encode_findings(question: Question, found: Findings) -> PublishAnswer:
             assert_never(question)
 
 
-def _page(name: str, rows: list[dict[str, object]], page: int, key: str) -> PublishAnswer:
-    cursor = rows[page - 1][key] if len(rows) > page else None
-    return _json({name: rows[:page], "next": cursor})
-
-
 def _channel(row: ChannelRow) -> dict[str, object]:
+    name = uncarry(row.channel)
     return {
-        "channel": row.channel,
+        "channel": show(name),
+        **({} if is_text(name) else {"channel-bin": show_bytes(name)}),
         "subscribers": {"stream": row.stream, "response": row.response, "ws": row.ws},
     }
 
 
 def _connection(row: ConnectionRow) -> dict[str, object]:
     is_grip = row.protocol == "grip"
+    names = [uncarry(each) for each in row.channels]
+    shown = [show(each) for each in names]
+    is_all_text = all(map(is_text, names))
     return {
         "id": row.id,
         "kind": row.kind.value,
@@ -83,8 +86,9 @@ def _connection(row: ConnectionRow) -> dict[str, object]:
         "peer": row.peer,
         "route": row.route,
         "uri": row.uri,
-        "channels": row.channels if is_grip else (),
-        "topics": () if is_grip else row.channels,
+        "channels": shown if is_grip else (),
+        **({} if is_all_text else {"channels-bin": [show_bytes(each) for each in names]}),
+        "topics": () if is_grip else shown,
         "since": datetime.fromtimestamp(row.hold_id.stamp // 1000 / 1000, UTC),
     }
 

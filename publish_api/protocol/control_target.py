@@ -1,7 +1,7 @@
 """What a request on `/channels/` or `/connections/` asks for: method, path and query, made a question.
 
 Called by `publish_api.control`. Names and ids stand in the path percent-encoded; a slash in them may stand as it is,
-but at the end, where one is ignored as everywhere on the publish port.
+but at the end, where one is ignored as everywhere on the publish port. Channels may be any bytes, all else is UTF-8.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from handlers.protocol.carried_name import carry, is_text, show
+from handlers.protocol.fields import decode_field
 from handlers.protocol.hold_id import FIRST, HoldId, parse_hold_id
 from handlers.protocol.survey import (
     CloseConnection,
@@ -30,6 +32,11 @@ DESCRIPTION: Final = "/openapi.json"
 LARGEST_PAGE: Final = 1000
 """What a page of a list may hold at most. Without a `limit` it is a tenth."""
 
+OF_BYTES: Final = ("channel", "prefix", "after")
+"""Parameters that are channels, or what those begin with."""
+
+NO_QUERY: Final = "Query is not name=value in UTF-8."
+
 _NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
@@ -45,15 +52,15 @@ def parse_control(method: str, target: str) -> Question:
     """
     path, _, query = target.partition("?")
     _, room, *rest = path.removesuffix("/").split("/", 2)
-    name = unquote(rest[0]) if rest else None
+    name = decode_field(unquote_to_bytes(rest[0])) if rest else None
     if name is not None and room == "connections" and method == "DELETE":
-        return _close(name, _parse_query(query, "code", "reason"))
+        return _close(as_id(name), _parse_query(query, "code", "reason"))
     if method not in ("GET", "HEAD"):
         allow = b"GET, HEAD, DELETE" if room == "connections" and rest else b"GET, HEAD"
         raise RequestRefused(405, f"Method not allowed: {method}.", ((b"Allow", allow),))
     if name is not None:
         _parse_query(query)
-        return CountChannel(name) if room == "channels" else FindConnections((name,))
+        return CountChannel(carry(name)) if room == "channels" else FindConnections((as_id(name),))
     if room == "channels":
         return _list_channels(_parse_query(query, "prefix", "after", "limit"))
     return _list_connections(_parse_query(query, "channel", "kind", "after", "limit"))
@@ -64,24 +71,28 @@ def page_of(question: ListChannels | ListConnections) -> int:
     return question.limit - 1
 
 
-def unquote(text: str) -> str:
-    """Return text that is percent-encoded UTF-8. Raises RequestRefused."""
-    try:
-        return unquote_to_bytes(text).decode()
-    except UnicodeDecodeError as error:
-        raise RequestRefused(400, "Path is not UTF-8.") from error
+def as_id(name: str) -> str:
+    """Return a name that must be text. Raises RequestRefused."""
+    if not is_text(name):
+        raise RequestRefused(400, "Path is not UTF-8.")
+    return name
 
 
 def _list_channels(given: Mapping[str, str]) -> ListChannels:
-    return ListChannels(prefix=given.get("prefix", ""), after=given.get("after"), limit=_parse_limit(given) + 1)
+    after = given.get("after")
+    return ListChannels(
+        prefix=carry(given.get("prefix", "")),
+        after=after if after is None or is_text(after) else carry(after),  # as text it may be what `next` was
+        limit=_parse_limit(given) + 1,
+    )
 
 
 def _list_connections(given: Mapping[str, str]) -> ListConnections:
-    kind = given.get("kind")
+    kind, channel = given.get("kind"), given.get("channel")
     if kind is not None and kind not in (each.value for each in Kind):
         raise RequestRefused(400, "kind must be stream, response or ws.")
     return ListConnections(
-        channel=given.get("channel"),
+        channel=None if channel is None else carry(channel),
         kind=None if kind is None else Kind(kind),
         after=_parse_after(given.get("after")),
         limit=_parse_limit(given) + 1,
@@ -106,13 +117,15 @@ def _close(name: str, given: Mapping[str, str]) -> CloseConnection:
 def _parse_query(query: str, *known: str) -> dict[str, str]:
     """Return the parameters; each may be given once. Raises RequestRefused."""
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict")
-    except ValueError as error:  # UnicodeDecodeError among them
-        raise RequestRefused(400, "Query is not name=value in UTF-8.") from error
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="surrogateescape")
+    except ValueError as error:
+        raise RequestRefused(400, NO_QUERY) from error
     given: dict[str, str] = {}
     for name, value in pairs:
         if name not in known:
-            raise RequestRefused(400, f"Unknown parameter: {name:.100}.")
+            raise RequestRefused(400, f"Unknown parameter: {show(name):.100}.")
+        if name not in OF_BYTES and not is_text(value):
+            raise RequestRefused(400, NO_QUERY)
         if name in given:
             raise RequestRefused(400, f"Parameter given twice: {name}.")
         given[name] = value

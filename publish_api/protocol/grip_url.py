@@ -13,7 +13,7 @@ import ipaddress
 import urllib.parse
 from dataclasses import dataclass, field
 
-from handlers.protocol.fields import decode_base64
+from handlers.protocol.secret import decode_secret
 from publish_api.errors import CommandError
 
 VERIFYING = ("verify-iss", "verify-key")
@@ -52,19 +52,11 @@ def parse_grip_url(text: str) -> GripUrl:
     if unknown:
         raise CommandError(f"unknown parameter in URL: {unknown[0]}")
     url = urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path.removesuffix("/") + "/publish/", "", ""))
-    return GripUrl(
-        publish_url=url, is_private=parts.scheme == "https" or is_loopback(host), iss=iss, key=parse_key(key)
-    )
-
-
-def parse_key(text: str) -> bytes:
-    """Return a key given as text or as `base64:...`; raises CommandError."""
-    if not text.startswith("base64:"):
-        return text.encode()
     try:
-        return decode_base64(text.removeprefix("base64:"))
+        secret = decode_secret(key)
     except ValueError as error:
-        raise CommandError("the key in the URL is not base64") from error
+        raise CommandError(f"the key in the URL: {error}") from error
+    return GripUrl(publish_url=url, is_private=parts.scheme == "https" or is_loopback(host), iss=iss, key=secret)
 
 
 def is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from handlers.errors import ItemError
+from handlers.protocol.fields import decode_field
 from handlers.protocol.item_json import decode, parse_item_channels
 from handlers.protocol.item_tnet import parse_tnet_item_channels
 from handlers.protocol.items import Item
@@ -36,7 +37,7 @@ def parse_item_message(data: bytes, *, channel: bytes | None = None) -> tuple[It
     """
     if data[:1] == b"J":
         value = read_json(data[1:])
-        name = None if channel is None else channel.decode("utf-8", "replace")
+        name = None if channel is None else decode_field(channel)
         return parse_item_channels(value if name is None else with_channel(value, name))
     value = read_tnetstring(data[1:] if data[:1] == b"T" else data)
     return parse_tnet_item_channels(value if channel is None else with_channel(value, channel))

@@ -78,14 +78,6 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     expects_continue: bool = False
     """The publisher may wait to be told to send its body (RFC 9110 section 10.1.1)."""
 
-    def values(self, name: bytes) -> list[bytes]:
-        """Return the values of every line called `name` (lower case), in order."""
-        return [value for key, value in self.headers if key.lower() == name]
-
-    def first(self, name: bytes) -> bytes | None:
-        """Return the value of the first line called `name` (lower case), None without one."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
-
 
 def check_behind(head: RequestHead, data: bytes) -> None:
     """Return if `data`, which follows a request with this head, may be a request or its beginning. Raises BadHead."""

@@ -14,15 +14,16 @@ from functools import partial
 
 import zmq
 
+from handlers.broker import PublishSink
 from handlers.counters import Counters
 from handlers.errors import Busy, ItemError
+from handlers.protocol.fields import decode_field
 from handlers.protocol.item_tnet import parse_tnet_item_channels
 from handlers.protocol.items import Action, Item, WsMessageFormat
 from handlers.protocol.names import Channel
 from handlers.protocol.survey import FindConnections, Findings, Question, RefreshConnection
 from publish_api.control import Surveyor
 from publish_api.protocol.command_message import Reply, Request, RequestError, encode_reply, parse_request
-from publish_api.turn import PublishSink
 from publish_api.zeromq.reader import Parts, SocketReader
 
 log = logging.getLogger("holdfast.publish")
@@ -145,7 +146,7 @@ class Commands:
                 return self._ask(RefreshConnection(cid.decode("utf-8", "replace")), refreshed)
             case {"channel": bytes(channel), **rest} if "cid" not in rest:
                 refresh = WsMessageFormat(action=Action.REFRESH)
-                return self._publish((Item(channel=Channel(channel.decode("utf-8", "replace")), ws_message=refresh),))
+                return self._publish((Item(channel=Channel(decode_field(channel)), ws_message=refresh),))
             case _:
                 return BAD_REQUEST
 

@@ -15,11 +15,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from handlers.broker import PublishSink
 from handlers.counters import Counters
 from handlers.errors import Busy, ItemError
 from handlers.protocol.items import Item
 from handlers.timers import Clock, TimerHandle
-from publish_api.turn import PublishSink
 from publish_api.zeromq.reader import Parts, SocketReader
 
 log = logging.getLogger("holdfast.publish")

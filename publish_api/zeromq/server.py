@@ -14,6 +14,7 @@ from functools import partial
 
 import zmq
 
+from handlers.broker import PublishSink
 from handlers.counters import Counters
 from handlers.observer import Lingering, Observer, Observers
 from handlers.protocol.items import Item
@@ -22,7 +23,6 @@ from handlers.timers import Clock
 from handlers.zeromq.binding import HIGH_WATER, Context, bind, connect, open_socket
 from publish_api.control import Surveyor
 from publish_api.protocol.item_message import parse_pulled, parse_subscribed
-from publish_api.turn import PublishSink
 from publish_api.zeromq.commands import Commands
 from publish_api.zeromq.intake import Intake
 from publish_api.zeromq.reader import Parts, SocketReader

@@ -13,6 +13,7 @@ from itertools import takewhile
 from typing import TypeVar, assert_never
 
 from handlers.counters import Counters
+from handlers.protocol.carried_name import is_text, show, show_bytes, uncarry
 from handlers.protocol.names import Channel
 from handlers.protocol.observed import Connected, Delivered, Disconnected, Mode, Observed, Subscribed
 from handlers.timers import Clock, TimerHandle
@@ -98,11 +99,12 @@ class Stats:
 
     def _delivered(self, event: Delivered) -> None:
         fields: dict[str, Field] = {
-            "channel": event.channel,
+            **self._name_of("channel", event.channel),
             "count": event.receivers,
             "transport": event.transport,
         }
-        self._send("message", fields if event.item_id is None else {"item-id": event.item_id, **fields})
+        item_id = {} if event.item_id is None else self._name_of("item-id", event.item_id)
+        self._send("message", {**item_id, **fields})
 
     def _subscribed(self, event: Subscribed) -> None:
         """Tell of the first and the last subscriber at once, of how many there are in a moment."""
@@ -110,7 +112,7 @@ class Stats:
         if not event.subscribers:
             self._subscriptions.pop(place, None)
             self._changed.pop(place, None)
-            self._send("sub", {"mode": event.mode, "channel": event.channel, "unavailable": True})
+            self._send("sub", {"mode": event.mode, **self._name_of("channel", event.channel), "unavailable": True})
         elif place in self._subscriptions:
             self._changed[place] = event.subscribers
         else:
@@ -166,7 +168,8 @@ class Stats:
     def _tell_subscribers(self, place: Place, subscribers: Field, now: float) -> None:
         ttl = self._settings.stats_subscription_ttl
         mode, channel = place
-        fields: dict[str, Field] = {"mode": mode, "channel": channel, "ttl": ttl, "subscribers": subscribers}
+        name = self._name_of("channel", channel)
+        fields: dict[str, Field] = {"mode": mode, **name, "ttl": ttl, "subscribers": subscribers}
         self._subscriptions.pop(place, None)  # to the end of the order
         self._subscriptions[place] = _Told(fields=fields, due=now + ttl * REPEATED_AT)
         self._send("sub", fields)
@@ -176,6 +179,13 @@ class Stats:
         self._connections.pop(connection_id, None)
         self._connections[connection_id] = _Told(fields=fields, due=now + ttl * REPEATED_AT)
         self._send("conn", {**fields, "ttl": ttl})
+
+    def _name_of(self, field: str, carried: str) -> dict[str, Field]:
+        """Return the fields for a name: TNetStrings have the very bytes, JSON has them beside the text."""
+        name = uncarry(carried)
+        if is_text(name) or self._settings.stats_format == "tnetstring":
+            return {field: name}
+        return {field: show(name), f"{field}-bin": show_bytes(name)}
 
     def _send(self, kind: Kind, fields: dict[str, Field]) -> None:
         if not self._is_closed:

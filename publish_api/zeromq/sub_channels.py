@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from handlers.protocol.carried_name import uncarry
+from handlers.protocol.fields import encode_field
 from handlers.protocol.names import Channel
 from handlers.protocol.observed import Mode, Observed, Subscribed
 from handlers.protocol.wildcards import is_wildcard
@@ -52,7 +54,8 @@ class SubChannels:
 
     def _beginning(self, channel: Channel) -> bytes:
         # ZeroMQ asks how a name begins, so that one that stands for many is what it asks without the `*`.
-        return (channel[:-1] if self._takes_wildcards and is_wildcard(channel) else channel).encode()
+        name = uncarry(channel)
+        return encode_field(name[:-1] if self._takes_wildcards and is_wildcard(channel) else name)
 
 
 def _ignore(beginning: bytes) -> None:

@@ -23,7 +23,6 @@ Headers = Iterable[tuple[str, str]]
 
 SUBSCRIPTIONS = f"{HUB}/subscriptions"
 NO_HISTORY = "mercure.history="
-ANONYMOUS = "mercure.anonymous=true"
 ROUTE = "* test"
 """There has to be one."""
 NEVER = 4_000_000_000

@@ -74,6 +74,7 @@ async def test_a_port_that_is_taken_is_one_line_and_status_1(backend: ScriptedBa
         pytest.param(("--route", "* 127.0.0.1:1", "--set", "proxy.no_such=1"), id="unknown setting"),
         pytest.param(("--route", "* 127.0.0.1:1", "--listen", "nonsense:port"), id="bad address"),
         pytest.param(("--config", "/nonexistent/holdfast.toml"), id="no settings file"),
+        pytest.param(("--route", "* test", "--logfile", "/nonexistent/log"), id="no folder of the log file"),
     ],
 )
 async def test_what_keeps_it_from_starting_is_one_line_and_status_1(arguments: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ from tests.support.app_process import ConsoleProcess
 from tests.support.client import RawClient
 from tests.support.http import Response
 from tests.support.hub_site import (
+    ANONYMOUS,
     HUB,
     MIXED,
     OLD_PUBLISHER_KEY,
@@ -34,7 +35,6 @@ from tests.support.hub_site import (
 
 OLD = "/hub"
 BARE_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-ANONYMOUS = "mercure.anonymous=true"
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from proxy.app import App
-from tests.e2e.hub_talking import ANONYMOUS, READER, SUBSCRIPTIONS, Stream, open_events, published, query, shown
+from tests.e2e.hub_talking import READER, SUBSCRIPTIONS, Stream, open_events, published, query, shown
 from tests.proxy.in_process import advance, client_of
 from tests.support.answers import grip_response, grip_stream
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient
 from tests.support.events import OPEN, control, events
-from tests.support.hub_site import MIXED, hub, old_publisher, post
+from tests.support.hub_site import ANONYMOUS, MIXED, hub, old_publisher, post
 from tests.support.publisher import Json, Publisher, close_item, publish, response_item, stream_item
 from tests.support.turns import until
 from tests.support.websocket import WsClient, websocket

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.hub_talking import (
-    ANONYMOUS,
     READER,
     ROUTE,
     SUBSCRIPTIONS,
@@ -24,7 +23,7 @@ from tests.e2e.hub_talking import (
     subscribed,
 )
 from tests.support.app_process import AppProcess
-from tests.support.hub_site import MIXED
+from tests.support.hub_site import ANONYMOUS, MIXED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,13 +10,13 @@ import re
 import pytest
 
 from tests.e2e.holding import one_more_held
-from tests.e2e.hub_talking import ANONYMOUS, NO_HISTORY, open_events, published, query
+from tests.e2e.hub_talking import NO_HISTORY, open_events, published, query
 from tests.support.answers import Answer, answer, grip_response, grip_stream, head, text
 from tests.support.app_process import AppProcess
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient
 from tests.support.http import ResponseHead
-from tests.support.hub_site import HOST, METADATA, MIXED, ask, json_of
+from tests.support.hub_site import ANONYMOUS, HOST, METADATA, MIXED, ask, json_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

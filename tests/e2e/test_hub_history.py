@@ -13,6 +13,7 @@ import pytest_asyncio
 from proxy.app import App
 from tests.support.client import RawClient
 from tests.support.hub_site import (
+    ANONYMOUS,
     HOST,
     HUB,
     MIXED,
@@ -33,7 +34,6 @@ from tests.support.hub_site import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ANONYMOUS = "mercure.anonymous=true"
 NEW, OLD = b"mercure-last-event-id", b"last-event-id"
 LAST_EVENT_ID = "Last-Event-ID"
 END = "end "

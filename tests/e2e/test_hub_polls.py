@@ -14,11 +14,11 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.holding import one_more_held
-from tests.e2e.hub_talking import ANONYMOUS, READER, ROUTE, grant, published, query, reader, shown, subscribed
+from tests.e2e.hub_talking import READER, ROUTE, grant, published, query, reader, shown, subscribed
 from tests.support.app_process import AppProcess
 from tests.support.client import RawClient
 from tests.support.http import Response
-from tests.support.hub_site import HOST, HUB, MIXED, ask, old_publisher, post
+from tests.support.hub_site import ANONYMOUS, HOST, HUB, MIXED, ask, old_publisher, post
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -16,7 +16,6 @@ import pytest
 
 from tests.e2e.holding import one_more_held, stopping
 from tests.e2e.hub_talking import (
-    ANONYMOUS,
     NO_HISTORY,
     READER,
     ROUTE,
@@ -32,7 +31,18 @@ from tests.e2e.hub_talking import (
 from tests.handlers.hub.signing import token as sign
 from tests.support.app_process import AppProcess
 from tests.support.client import RawClient, crowd
-from tests.support.hub_site import HOST, HUB, MIXED, OLD_SUBSCRIBER_KEY, ask, bearer, old_publisher, post, publisher
+from tests.support.hub_site import (
+    ANONYMOUS,
+    HOST,
+    HUB,
+    MIXED,
+    OLD_SUBSCRIBER_KEY,
+    ask,
+    bearer,
+    old_publisher,
+    post,
+    publisher,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -16,6 +16,7 @@ from tests.proxy.in_process import advance
 from tests.support.app_process import AppProcess
 from tests.support.client import RawClient
 from tests.support.hub_site import (
+    ANONYMOUS,
     HOST,
     HUB,
     MIXED,
@@ -32,7 +33,6 @@ from tests.support.turns import settle, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ANONYMOUS = "mercure.anonymous=true"
 OPEN = (*MIXED, ANONYMOUS)
 SMALL = 8_192
 """Bytes that the kernel takes for a client that does not read, about."""

@@ -15,10 +15,10 @@ import pytest_asyncio
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
-from tests.e2e.hub_talking import ANONYMOUS, READER, ROUTE, grant, published, query, reader, shown
+from tests.e2e.hub_talking import READER, ROUTE, grant, published, query, reader, shown
 from tests.support.app_process import AppProcess
 from tests.support.client import RawClient
-from tests.support.hub_site import HOST, HUB, MIXED, bearer, old_subscriber
+from tests.support.hub_site import ANONYMOUS, HOST, HUB, MIXED, bearer, old_subscriber
 from tests.support.websocket import WsClient, handshake, websocket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -17,6 +17,7 @@ from tests.support.app_process import AppProcess
 from tests.support.client import RawClient, crowd, encode_request
 from tests.support.clock import WALL_START
 from tests.support.hub_site import (
+    ANONYMOUS,
     HOST,
     HUB,
     MIXED,
@@ -40,7 +41,6 @@ from tests.support.turns import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ANONYMOUS = "mercure.anonymous=true"
 OPEN = (*STRICT, ANONYMOUS)
 ROUTE = "* test"
 CROWD = 20

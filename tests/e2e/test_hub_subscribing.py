@@ -13,6 +13,7 @@ from proxy.app import App
 from tests.proxy.in_process import advance
 from tests.support.client import RawClient
 from tests.support.hub_site import (
+    ANONYMOUS,
     HOST,
     HUB,
     ISSUER,
@@ -39,7 +40,6 @@ from tests.support.hub_site import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ANONYMOUS = "mercure.anonymous=true"
 BODY_LIMIT = 65_536
 """Of a QUERY, whatever `body_limit` says."""
 SECURITY = (

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
@@ -16,6 +17,7 @@ import zmq
 import zmq.asyncio
 
 from handlers.protocol.tnetstring import encode_tnetstring
+from tests.e2e.controlling import ask_port
 from tests.e2e.holding import open_poll, open_stream
 from tests.support.answers import grip_response, grip_stream
 from tests.support.app_process import AppProcess, ConsoleProcess
@@ -168,6 +170,28 @@ async def test_p07_an_xpub_hears_of_channels_and_the_linger_of_polls(
         assert not await xpub.poll(0)
         await app.advance(4)
         assert await xpub.recv() == b"\x00p07-poll"
+
+
+async def test_p07_names_that_are_no_text_are_channels_of_their_own(
+    app: AppProcess, client: RawClient, backend: ScriptedBackend, peer: ZeroMQPeer, folder: Path
+) -> None:
+    xpub = peer.socket(zmq.XPUB, f"ipc://{folder}/sub")
+    async with bounded(), await RawClient.connect(app.proxy_address) as other:
+        await open_stream(client, backend, "/odd", grip_stream("odd\udcff"))
+        assert await xpub.recv() == b"\x01odd\xff"
+        await open_stream(other, backend, "/other", grip_stream("odd\udcfe"))
+        assert await xpub.recv() == b"\x01odd\xfe"
+        page = json.loads((await ask_port(app, "/channels/?prefix=odd&limit=1")).body)
+        assert page["channels"][0]["channel-bin"] == "b2Rk/g=="
+        page = json.loads((await ask_port(app, f"/channels/?prefix=odd&after={quote(page['next'])}")).body)
+        (told,) = page["channels"]
+        assert (told["channel"], told["channel-bin"], page["next"]) == ("odd\ufffd", "b2Rk/w==", None)
+        client.close()
+        assert await xpub.recv() == b"\x00odd\xff", "and the other one stays subscribed to"
+        await xpub.send_multipart([b"odd\xfe", encode_tnetstring({"http-stream": {"content": "by zmq"}})])
+        assert await other.chunk() == b"by zmq"
+        assert (await ask_port(app, "/channels/odd%FF/")).status == 404
+        assert json.loads((await ask_port(app, "/channels/odd%FE/")).body)["subscribers"]["stream"] == 1
 
 
 async def test_p07_an_xpub_hears_what_a_websocket_subscribes_to(

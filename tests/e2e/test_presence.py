@@ -156,7 +156,7 @@ async def test_many_ends_at_once_are_few_requests(backend: ScriptedBackend) -> N
             client.close()
 
 
-async def test_a_backend_that_fails_is_asked_again_and_what_it_does_not_take_is_given_up(
+async def test_a_backend_that_fails_is_asked_again_and_hears_in_the_end_what_still_holds(
     backend: ScriptedBackend,
 ) -> None:
     async with telling(backend, "presence.retry_for=5") as told:
@@ -166,16 +166,45 @@ async def test_a_backend_that_fails_is_asked_again_and_what_it_does_not_take_is_
         await told.app.advance(0.6)
         await until(lambda: len(told.bodies()) == 2)
         await told.app.advance(10)
-        await told.app.log_line("presence: 1 notices given up, from number 1: no answer within 10 seconds")
+        await told.app.log_line("presence: 0 notices given up, 1 put off, from number 1: no answer within 10 seconds")
         async with await RawClient.connect(told.app.proxy_address) as client:
             await open_stream(client, backend, "/after", grip_stream("after"))
             await told.app.settle()
-            await told.app.advance(0.6)
+            await told.app.advance(2)
             await until(lambda: len(told.bodies()) == 3)
-            (event,) = told.bodies()[-1]["events"]
-            assert (event["seq"], event["event"], event["channel"]) == (2, "channel-subscribed", "after")
+            found = [(event["seq"], event["event"]) for event in told.bodies()[-1]["events"]]
+            assert found == [(2, "started"), (3, "channel-subscribed")]
         counters = await told.app.counters()
-        assert (counters["presence_failures"], counters["presence_lost"]) == (2, 1)
+        assert (counters["presence_failures"], counters["presence_lost"]) == (2, 0)
+
+
+async def test_a_backend_that_was_away_hears_who_is_there_now(backend: ScriptedBackend) -> None:
+    async with telling(backend, "presence.events=channels") as told:
+        async with await RawClient.connect(told.app.proxy_address) as stays:
+            assert await told.until(0) == []
+            backend.answers("/presence", text(status=503), text())
+            await open_stream(stays, backend, "/stays", grip_stream("stays"))
+            await told.app.settle()
+            await told.app.advance(0.6)
+            await told.app.log_line("presence: the backend is behind")
+            for _ in range(2):
+                async with await RawClient.connect(told.app.proxy_address) as passes:
+                    await open_stream(passes, backend, "/passes", grip_stream("passes", "and-another"))
+                await told.app.until(lambda counters: counters["sessions_stream"] == 1)
+                await told.app.settle()
+            async with await RawClient.connect(told.app.proxy_address) as comes:
+                await open_stream(comes, backend, "/comes", grip_stream("comes"))
+                await told.app.settle()
+                await told.app.advance(0.6)
+                await until(lambda: len(told.bodies()) == 4)
+                found = [event for body in told.bodies()[1:] for event in body["events"]]
+                assert [(event["seq"], event["channel"]) for event in found] == [
+                    (2, "stays"),
+                    (2, "stays"),
+                    (3, "comes"),
+                ]
+        counters = await told.app.counters()
+        assert (counters["presence_merged"], counters["presence_lost"]) == (8, 0)
 
 
 async def test_the_last_ends_are_told_of_when_it_stops(backend: ScriptedBackend) -> None:

@@ -135,7 +135,7 @@ async def test_o07_lines_go_to_a_log_file_from_the_level_on_that_is_asked_for(tm
     conf, log = debian_conf(tmp_path), tmp_path / "pushpin.log"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
-        arguments = ("--pushpin-conf", str(conf), "--publish", where, "--logfile", str(log))
+        arguments = ("--pushpin-conf", str(conf), "--port", "127.0.0.1:0", "--publish", where, "--logfile", str(log))
         status, _, errors = await console(*arguments, "--loglevel", "1,handler:0")
         assert (status, errors) == (1, f"holdfast: {where}: Address already in use\n")
         assert [line.partition(" ")[0] for line in log.read_text().splitlines()] == ["[WARN]"]
@@ -181,7 +181,11 @@ async def test_holdfast_runs_from_what_was_imported(tmp_path: Path, backend: Scr
             "[proxy]\ndebug=no\n",
             "pushpin.conf:2: debug: expected true or false, got 'no', which Pushpin takes for true",
         ),
-        ("[proxy]\ndebug=true\n", "pushpin.conf: proxy.listen: expected at least one address"),
+        (
+            "[proxy]\ndebug=true\n",
+            "pushpin.conf: [runner] has none of http_port, https_ports, local_ports: there is nowhere",
+        ),
+        ("[runner]\nhtp_port=7999\n", "; unknown: runner.htp_port (did you mean runner.http_port?)\n"),
     ],
 )
 async def test_a_broken_file_is_one_line_with_its_place(text: str, problem: str, tmp_path: Path) -> None:

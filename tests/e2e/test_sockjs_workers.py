@@ -22,7 +22,8 @@ SESSIONS = 30
 
 @pytest.fixture(scope="module")
 def routes(backend: ScriptedBackend) -> tuple[str, ...]:
-    return tuple(f"*,path_beg=/{name},sockjs=/{name} {backend.address},over_http" for name in ("many", "long", "pipe"))
+    names = ("many", "long", "pipe", "log")
+    return tuple(f"*,path_beg=/{name},sockjs=/{name} {backend.address},over_http" for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +83,17 @@ async def test_what_is_pipelined_behind_a_request_goes_with_it(app: AppProcess, 
             assert (await client.response()).body == b"Welcome to SockJS!\n"
             assert b"entropy" in (await client.response()).body
             assert (await told(backend, "/pipe")).body == OPEN
+
+
+async def test_a_request_that_is_passed_on_has_one_line_in_the_log(app: AppProcess) -> None:
+    """By the worker that answers it."""
+    passed = (await app.counters())["sockjs_passed"]
+    for number in range(12):
+        async with await RawClient.connect(app.proxy_address) as client:
+            sent = await client.fetch(f"/log/000/log{number}/xhr_send", method="POST", body=b'["x"]')
+            assert sent.status == 404
+    await app.until(lambda counters: counters["sockjs_passed"] > passed)
+    await app.settle()
+    for number in range(12):
+        (line,) = app.log_lines(f"POST [^ ]*/log/000/log{number}/xhr_send ")
+        assert " code=404 " in line

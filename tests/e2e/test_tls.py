@@ -259,7 +259,7 @@ async def test_a_handshake_that_hangs_is_ended_in_time_and_counted(app: AppProce
         await app.advance(0.2)
         assert await silent.until_cut() == b""
     await app.until(lambda counters: counters["tls_failures"] == failures + 1)
-    await app.log_line("TLS handshake with 127.0.0.1 failed: not done in time")
+    await app.log_line("TLS handshake failed: not done in time")
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ async def test_what_is_not_tls_is_refused_counted_and_told_without_flooding(app:
             await client.send(garbage)
             await client.until_cut()
     await app.until(lambda counters: counters["tls_failures"] == failures + 5)
-    await app.log_line("TLS handshakes failed: [0-9]+, the last with 127.0.0.1: ")
+    await app.log_line("TLS handshakes failed: [0-9]+, the last: ")
     workers = 2
     assert 1 <= len(app.log_lines("TLS handshakes failed")) - before <= workers
 
@@ -290,7 +290,7 @@ async def test_one_who_leaves_before_a_byte_is_counted_and_told_at_debug_alone(a
     before = app.log_lines("TLS handshakes failed")
     (await RawClient.connect(app.proxy_addresses[-1])).close()
     await app.until(lambda counters: counters["tls_failures"] == failures + 1)
-    await app.log_line("TLS handshake with .* failed: the peer has closed the connection")
+    await app.log_line("TLS handshake failed: the peer has closed the connection")
     assert app.log_lines("TLS handshakes failed") == before
 
 

@@ -18,6 +18,7 @@ from handlers.counters import Counters
 from handlers.door import GoneLink
 from handlers.edge import Edge
 from handlers.linked_stream import LinkedStreamSession, Polling
+from handlers.open_ended import OpenEndedSession
 from handlers.protocol.answers import Answer, AnswerForm
 from handlers.protocol.http1 import Headers
 from handlers.protocol.instruct import KeepAlive
@@ -312,3 +313,13 @@ def message_item(
         action=action, kind=kind, content=content, code=code, reason=reason, content_filters=filters
     )
     return Item(channel=Channel(channel), meta=tuple(meta.items()), ws_message=published)
+
+
+def fill(room: Room, session: OpenEndedSession, item: Item) -> int:
+    """Publish `item` until `session` is behind; return how often that took."""
+    count = 0
+    while not session.is_behind:
+        room.edge.deliver(item)
+        count += 1
+        assert count < 1_000
+    return count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.connection_events import as_text
+from handlers.protocol.carried_name import uncarry
 from handlers.protocol.names import Channel
 from handlers.protocol.observed import Connected, Disconnected, Interest
 from tests.handlers.noting import NotingObserver
@@ -43,5 +43,13 @@ async def test_a_websocket_whose_backend_knows_an_id_has_that(room: Room) -> Non
     assert noting.take() == [Disconnected("of-its-backend", "ws", (Channel("c"),), route="r")]
 
 
-def test_bytes_that_are_no_text_become_text() -> None:
-    assert [as_text(name) for name in ("a", "\u00e4", "a\udcffb")] == ["a", "\u00e4", "a\ufffdb"]
+async def test_channels_whose_names_are_no_text_stay_apart(room: Room) -> None:
+    noting = NotingObserver()
+    room.edge.watch(noting, CONNECTIONS)
+    _, stream = await room.stream("a\udcff", "a\udcfe")
+    noting.take()
+    stream.leave()
+    (told,) = noting.take()
+    assert isinstance(told, Disconnected)
+    assert [uncarry(each) for each in told.channels] == ["a\udcff", "a\udcfe"]
+    assert "".join(told.channels).encode()

@@ -13,13 +13,13 @@ from handlers.open_ended import BEHIND_LIMIT
 from handlers.protocol.ws_frames import CloseReason, encode_frame
 from handlers.settings import HoldSettings
 from handlers.timers import NOWHERE, TimerWheel
-from handlers.websocket import WebSocketSession
-from tests.handlers.room import KEPT, OUTBOX, Room, message_item
+from tests.handlers.room import KEPT, OUTBOX, Room, fill, message_item
 from tests.support.turns import settle, until
 
 LATE = TimerWheel.RESOLUTION
 CONTENT = b"x" * 4_000
 FRAME = encode_frame(Opcode.TEXT, CONTENT)
+ITEM = message_item("room", CONTENT)
 DEEP = 16 * RELAY_WATER
 
 
@@ -30,22 +30,12 @@ async def deep() -> AsyncIterator[Room]:
         yield room
 
 
-def fill(room: Room, session: WebSocketSession) -> int:
-    """Publish until `session` is behind; return how many items that took."""
-    count = 0
-    while not session.is_behind:
-        room.edge.deliver(message_item("room", CONTENT))
-        count += 1
-        assert count < 1_000
-    return count
-
-
 async def test_a_client_that_does_not_catch_up_in_its_grace_is_cut_counted_and_logged(
     room: Room, caplog: pytest.LogCaptureFixture
 ) -> None:
     other, _, _ = await room.websocket("room")
     slow, session, link = await room.websocket("room", is_slow=True)
-    count = fill(room, session)
+    count = fill(room, session, ITEM)
     room.clock.advance(room.settings.slow_grace - 0.001)
     assert session in room.edge.sessions
     room.clock.advance(0.001 + LATE)
@@ -67,7 +57,7 @@ async def test_backends_are_told_long_before_a_client_is_slow(deep: Room) -> Non
     """At a mark below `outbox_limit`; what is published may go beyond it."""
     client, session, link = await deep.websocket("room", is_slow=True)
     for _ in range(3):
-        count = fill(deep, session)
+        count = fill(deep, session, ITEM)
         assert RELAY_WATER < session.transport.get_write_buffer_size() < DEEP
         assert link.told.pop() == "behind"
         deep.clock.advance(100)
@@ -178,7 +168,7 @@ async def test_a_client_that_falls_behind_within_a_message_gets_all_of_it_in_ord
 
 async def test_a_client_that_is_closed_while_behind_is_cut_by_the_time_for_its_answer_alone(deep: Room) -> None:
     client, session, link = await deep.websocket("room", is_slow=True)
-    count = fill(deep, session)
+    count = fill(deep, session, ITEM)
     session.close_by_us(CloseReason(code=4001))
     assert link.told == ["behind", "caught up", "close_by_us"], "the backend's answer is to be read"
     deep.clock.advance(deep.websockets.settings.close_timeout - 0.001)

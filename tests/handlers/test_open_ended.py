@@ -9,23 +9,13 @@ from handlers.protocol.http1 import LAST_CHUNK, encode_chunk
 from handlers.protocol.instruct import KeepAlive, KeepAliveMode
 from handlers.protocol.items import Action
 from handlers.settings import HoldSettings
-from handlers.stream import StreamSession
 from handlers.timers import NOWHERE, TimerWheel
-from tests.handlers.room import KEPT, OUTBOX, Room, stream_item
+from tests.handlers.room import KEPT, OUTBOX, Room, fill, stream_item
 
 LATE = TimerWheel.RESOLUTION
 CONTENT = b"x" * 4_000
 FRAME = encode_chunk(CONTENT)
-
-
-def fill(room: Room, session: StreamSession) -> int:
-    """Publish until `session` is behind; return how many items that took."""
-    count = 0
-    while not session.is_behind:
-        room.edge.deliver(stream_item("room", CONTENT))
-        count += 1
-        assert count < 1_000
-    return count
+ITEM = stream_item("room", CONTENT)
 
 
 async def test_a_client_that_does_not_catch_up_in_its_grace_is_cut_counted_and_logged(
@@ -33,7 +23,7 @@ async def test_a_client_that_does_not_catch_up_in_its_grace_is_cut_counted_and_l
 ) -> None:
     other, _ = await room.stream("room")
     slow, session = await room.stream("room", is_slow=True)
-    count = fill(room, session)
+    count = fill(room, session, ITEM)
     room.clock.advance(room.settings.slow_grace - 0.001)
     assert session in room.edge.sessions
     room.edge.deliver(stream_item("room", CONTENT))
@@ -53,7 +43,7 @@ async def test_a_client_that_does_not_catch_up_in_its_grace_is_cut_counted_and_l
 async def test_a_client_that_catches_up_in_its_grace_misses_nothing(room: Room) -> None:
     client, session = await room.stream("room", is_slow=True)
     for _ in range(3):
-        count = fill(room, session)
+        count = fill(room, session, ITEM)
         assert await client.read_exactly(count * len(FRAME)) == FRAME * count
         assert not session.is_behind
         room.clock.advance(10)
@@ -64,7 +54,7 @@ async def test_a_client_that_catches_up_in_its_grace_misses_nothing(room: Room) 
 async def test_each_time_a_client_is_too_far_behind_it_has_its_whole_grace(room: Room) -> None:
     """It was within bounds again when the first was over, though not so far that writing was resumed."""
     client, session = await room.stream("room", is_slow=True)
-    count = fill(room, session)
+    count = fill(room, session, ITEM)
     while session.transport.get_write_buffer_size() > OUTBOX:
         await client.read_exactly(len(FRAME))
         count -= 1
@@ -83,7 +73,7 @@ async def test_each_time_a_client_is_too_far_behind_it_has_its_whole_grace(room:
 
 async def test_a_client_that_falls_far_behind_is_cut_at_once(room: Room) -> None:
     slow, session = await room.stream("room", is_slow=True)
-    fill(room, session)
+    fill(room, session, ITEM)
     content = b"y" * (BEHIND_LIMIT * OUTBOX)
     room.edge.deliver(stream_item("room", content))
     assert session not in room.edge.sessions
@@ -123,7 +113,7 @@ async def test_a_client_handed_over_behind_has_bounds_too(room: Room) -> None:
 async def test_a_stream_that_ends_while_behind_is_given_back_and_left_alone(room: Room) -> None:
     """Its grace ends with it: the connection is another's when the time would be up."""
     client, session = await room.stream("room", is_slow=True)
-    count = fill(room, session)
+    count = fill(room, session, ITEM)
     room.edge.deliver(stream_item("room", action=Action.CLOSE))
     assert room.door.taken == [(session.transport, b"", True)]
     room.clock.advance(100)
@@ -147,7 +137,7 @@ async def test_a_beat_that_cuts_a_client_is_its_last(room: Room) -> None:
     settings = HoldSettings(outbox_limit=OUTBOX, kept_limit=KEPT, slow_grace=1_000)
     async with Room(settings) as patient:
         slow, session = await patient.stream("room", keep_alive=beat, is_slow=True)
-        fill(patient, session)
+        fill(patient, session, ITEM)
         patient.clock.advance(10)
         assert session.transport.is_closing()
         assert session.tick == NOWHERE, "the wheel must not keep what has ended"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from handlers.protocol.carried_name import carry
 from handlers.protocol.names import Channel
 from handlers.protocol.observed import Interest, Subscribed
 from handlers.protocol.subscribing import Subscription
@@ -70,10 +71,12 @@ async def test_publications_are_not_told_of(room: Room) -> None:
     assert noting.take() == []
 
 
-async def test_a_name_that_is_no_text_is_told_as_text(room: Room) -> None:
+async def test_channels_whose_names_are_no_text_stay_apart(room: Room) -> None:
     noting = await watched(room)
-    await room.stream("a\udcff")
-    assert noting.take() == [Subscribed("stream", Channel("a\ufffd"), 1)]
+    await room.stream("a\udcff", "a\udcfe")
+    told = noting.take()
+    assert told == [Subscribed("stream", Channel(carry(name)), 1) for name in ("a\udcff", "a\udcfe")]
+    assert len(set(told)) == 2
 
 
 async def test_without_a_watcher_nothing_is_told(room: Room) -> None:

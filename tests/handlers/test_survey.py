@@ -67,14 +67,30 @@ async def test_channels_come_page_by_page() -> None:
         assert names(ListChannels(prefix="x")) == ""
 
 
-async def test_names_that_are_no_utf8_are_shown_as_far_as_they_can_be() -> None:
+async def test_names_that_are_no_utf8_stay_apart() -> None:
     async with HubRoom() as room:
         _, session = await room.stream("a")
         room.edge.subscribe(session, Subscription(channel=Channel("b\udcff")))
+        await room.stream("b\udcfe")
         survey = survey_of(room)
-        assert [row.channel for row in survey.answer(ListChannels()).channels] == ["a", "b\N{REPLACEMENT CHARACTER}"]
-        (row,) = survey.answer(ListConnections()).connections
-        assert row.channels == ("a", "b\N{REPLACEMENT CHARACTER}")
+        names = ["\0b\xfe", "\0b\xff", "a"]
+        assert [row.channel for row in survey.answer(ListChannels()).channels] == names
+        for number, name in enumerate(names):
+            (row,) = survey.answer(ListChannels(after=names[number - 1] if number else None, limit=1)).channels
+            assert row.channel == name
+            (row,) = survey.answer(CountChannel(name)).channels
+            assert (row.channel, row.stream) == (name, 1)
+        assert [row.channel for row in survey.answer(ListChannels(prefix="b")).channels] == names[:2]
+        assert [row.channel for row in survey.answer(ListChannels(prefix="\0b\xff")).channels] == names[1:2]
+        (found,) = survey.answer(ListConnections(channel="\0b\xff")).connections
+        assert found.channels == ("a", "\0b\xff")
+
+
+async def test_what_a_list_begins_with_may_be_a_part_of_a_character() -> None:
+    async with HubRoom() as room:
+        await room.stream("\u00e4")
+        (row,) = survey_of(room).answer(ListChannels(prefix="\0\xc3")).channels
+        assert row.channel == "\u00e4"
 
 
 async def test_a_connection_is_described() -> None:

@@ -164,6 +164,39 @@ def test_joint_rows_of_few_channels_are_kept() -> None:
     assert wildcards.find(Channel("a0")) is not first
 
 
+def with_wildcard(*names: str) -> tuple[dict[Channel, ChannelRows], Wildcards]:
+    channels = {Channel(name): ChannelRows() for name in names}
+    wildcards = Wildcards(channels)
+    for channel in channels:
+        wildcards.changed(channel, is_empty=False)
+    return channels, wildcards
+
+
+def test_joint_rows_outlast_who_comes_and_goes_elsewhere() -> None:
+    _, wildcards = with_wildcard("a*", "ab", "b", "b*")
+    first = wildcards.find(Channel("ab"))
+    for elsewhere in ("b", "b*", "ac"):
+        wildcards.changed(Channel(elsewhere), is_empty=True)
+    assert wildcards.find(Channel("ab")) is first
+    for here in ("ab", "a*"):
+        before = wildcards.find(Channel("ab"))
+        wildcards.changed(Channel(here), is_empty=False)
+        assert wildcards.find(Channel("ab")) is not before
+
+
+def test_a_row_that_an_item_has_nothing_for_is_not_joined() -> None:
+    channels, wildcards = with_wildcard("a*", "ab")
+    joint = wildcards.find(Channel("ab"))
+    assert joint is not None
+    assert not joint.responses.members
+    # Who is put there now, behind our back, is seen in a row that is joined only now.
+    place = Subscription(channel=Channel("a*"))
+    channels[Channel("a*")].chunked.add("somebody", place)  # type: ignore[arg-type]  # only its identity counts
+    channels[Channel("a*")].responses.add("somebody", place)  # type: ignore[arg-type]
+    assert len(joint.chunked.members) == 1
+    assert not joint.responses.members
+
+
 NAMES = st.text(alphabet="ab*", min_size=1, max_size=3)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
@@ -34,3 +35,12 @@ async def pool(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncGener
     yield pool
     await pool.close()
     await settle()
+
+
+@pytest.fixture
+def nothing_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever the test does, the log has no error and no traceback."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    found = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR or record.exc_info]
+    assert [record.getMessage() for record in found] == []

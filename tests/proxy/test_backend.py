@@ -6,8 +6,6 @@ All of it runs over both clients, as do test_backend_body and test_backend_switc
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,12 +17,7 @@ from tests.support.answers import Answer, Ending, answer, chunk, chunked, close_
 from tests.support.backend import ScriptedBackend, closed_port
 from tests.support.turns import settle
 
-
-@pytest.fixture(autouse=True)
-def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    caplog.set_level(logging.DEBUG)
-    yield
-    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+pytestmark = pytest.mark.usefixtures("nothing_logged_as_an_error")
 
 
 # -- answers ------------------------------------------------------------------------------------------------------

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,12 +14,7 @@ from tests.support.backend import ScriptedBackend
 from tests.support.clock import ManualClock
 from tests.support.turns import settle
 
-
-@pytest.fixture(autouse=True)
-def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    caplog.set_level(logging.DEBUG)
-    yield
-    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+pytestmark = pytest.mark.usefixtures("nothing_logged_as_an_error")
 
 
 @pytest.mark.parametrize("length", [11, None], ids=["length", "chunked"])

@@ -43,6 +43,21 @@ def test_changed_files_are(tmp_path: Path) -> None:
     assert used.context() is not before
 
 
+def test_those_of_the_same_size_and_time_are_too(tmp_path: Path) -> None:
+    """As `cp -p` and archives leave them."""
+    install(tmp_path, "default", "a.test")
+    used = pair(tmp_path)
+    before, files = used.context(), [tmp_path / "default.crt", tmp_path / "default.key"]
+    for file in files:
+        stat, content = file.stat(), file.read_bytes()
+        file.write_bytes(content[::-1])
+        file.write_bytes(content)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        now = file.stat()
+        assert (now.st_ino, now.st_size, now.st_mtime_ns) == (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    assert used.context() is not before
+
+
 def test_files_that_look_the_same_are_once_that_is_asked_for(tmp_path: Path) -> None:
     install(tmp_path, "default", "a.test")
     used = pair(tmp_path)
@@ -127,3 +142,44 @@ def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path: Path) -> None:
     closed.mkdir(mode=0)
     with pytest.raises(CertificateError, match="Permission denied"):
         CertificateFolder(closed).default(443)
+
+
+def asked_for(folder: CertificateFolder, name: str) -> ssl.SSLContext:
+    """Return what a client is shown that asks for `name`."""
+    default = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    connection = default.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    folder.choose(connection, name, default)
+    return connection.context
+
+
+def test_names_too_long_for_a_file_are_not_looked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = CertificateFolder(tmp_path)
+    for length in range(240, 256):
+        asked_for(folder, f"{'.'.join(['a' * 49] * 4)}.{'b' * (length - 200)}")
+    assert caplog.messages == []
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told_once_whatever_names_are_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = tmp_path / ("a" * 256)
+    told = f"{where}: File name too long; clients may get another certificate than they ask for"
+    folder = CertificateFolder(where)
+    for number in range(20):
+        asked_for(folder, f"{number}.test")
+    assert caplog.messages == [told]
+    folder.reload()
+    asked_for(folder, "a.test")
+    assert caplog.messages == [told, told]
+
+
+def test_a_host_whose_files_are_gone_is_forgotten(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And told again when they are back, and still of no use."""
+    folder = CertificateFolder(tmp_path)
+    for times in (1, 2):
+        (tmp_path / "a.test.crt").write_text("garbage")
+        for _ in range(2):
+            asked_for(folder, "a.test")
+        assert len(caplog.messages) == times
+        (tmp_path / "a.test.crt").unlink()
+        asked_for(folder, "a.test")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from proxy.check import check_configuration
-from proxy.config import Settings, load_settings, parse_assignment
+from proxy.config import load_settings, parse_assignment
 from proxy.errors import RoutesFileError
-from publish_api.zeromq.settings import ZeroMQSettings
 from tests.support.tls_client import install
 
 SIGNED = f"proxy.sig_key={'k' * 32}"
@@ -70,49 +67,23 @@ def test_doors_are_told_and_certificates_looked_at(tmp_path: Path) -> None:
     ]
 
 
-def test_folders_of_sockets_are_looked_at(tmp_path: Path) -> None:
-    sets = (
-        f"zeromq.pull=ipc://{tmp_path}/pull", f"zeromq.sub=ipc://{tmp_path}/none/sub", "zeromq.command=ipc://@abstract",
-        "zeromq.stats=ipc:///dev/null/stats",
-    )  # fmt: skip
-    status, printed = check(*sets, SIGNED, lines=("* test",))
-    warning = "(RuntimeDirectory= of a unit makes one)"
-    assert status == 0
-    assert printed[1:-1] == [
-        f"warning: zeromq: ipc://{tmp_path}/none/sub: there is no folder {tmp_path}/none {warning}",
-        f"warning: zeromq: ipc:///dev/null/stats: there is no folder /dev/null {warning}",
-    ]
-    assert check(*sets[1:2], "zeromq.sub_connect=true", SIGNED, lines=("* test",))[1][1:-1] == []
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="root alone can be somebody else")
-def test_a_folder_that_the_user_cannot_write_to_is_told() -> None:
-    with TemporaryDirectory() as name:
-        inner = Path(name) / "inner"
-        inner.mkdir()
-        Path(name).chmod(0o755)
-        sets = (f"zeromq.pull=ipc://{name}/pull", f"zeromq.command=ipc://{inner}/command")
-        os.seteuid(65_534)
-        try:
-            told = [line for line in check(*sets, SIGNED, lines=("* test",))[1] if "zeromq" in line]
-        finally:
-            os.seteuid(0)
-    assert told == [
-        f"warning: zeromq: ipc://{folder}/{socket}: whoever runs this check cannot write to {folder}"
-        for folder, socket in ((name, "pull"), (inner, "command"))
-    ]
-
-
-@pytest.mark.parametrize(("folder", "is_told"), [("run", False), ("none/run", True)])
-def test_the_folder_that_the_start_makes_need_not_be_there(folder: str, is_told: bool, tmp_path: Path) -> None:
-    settings = Settings(
-        zeromq=ZeroMQSettings(stats=f"ipc://{tmp_path}/{folder}/stats"),
-        runtime_folder=f"{tmp_path}/{folder}",
-        route_lines=("* test",),
+def test_settings_that_want_the_same_address_are_a_problem() -> None:
+    assert check("proxy.listen=:80", "metrics.listen=127.0.0.1:80", SIGNED, lines=("* test",)) == (
+        1,
+        [
+            "<route>:1  any host, any path -> test (built-in test backend), signed as 'pushpin'",
+            "metrics.listen: 127.0.0.1:80 is taken by :80 of proxy.listen",
+            "1 route, 1 problem",
+        ],
     )
-    out = io.StringIO()
-    assert check_configuration(settings, out) == 0
-    assert ("there is no folder" in out.getvalue()) == is_told
+
+
+def test_folders_of_sockets_are_looked_at(tmp_path: Path) -> None:
+    status, printed = check(f"proxy.unix_listen={tmp_path}/none/a", SIGNED, lines=("* test",))
+    assert status == 0
+    assert printed[1].startswith(
+        f"warning: proxy.unix_listen: unix:{tmp_path}/none/a: there is no folder {tmp_path}/none "
+    )
 
 
 def test_every_problem_is_listed_and_any_fails_the_check(tmp_path: Path) -> None:

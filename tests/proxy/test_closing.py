@@ -128,3 +128,19 @@ async def test_closing_again_changes_nothing(site: Site) -> None:
         await site.pass_time(1.125)
         assert site.has_ended()
         assert site.counters.closings_cut == 1
+
+
+async def test_one_that_has_ended_in_this_turn_is_left_alone(site: Site) -> None:
+    """Its loop still tells of bytes that wait."""
+    async with await site.connect():
+        site.served.transport.write(DATA)
+        assert site.served.transport.get_extra_info("socket") is not None  # uvloop keeps what was asked for
+        await settle()
+        site.served.transport.abort()
+        failures: list[dict[str, object]] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: failures.append(context))
+        loop.call_soon(site.closings.close, site.served.transport)
+        await until(site.has_ended)
+        assert failures == []
+        assert not site.closings._waiting  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

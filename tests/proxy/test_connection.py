@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -14,6 +13,8 @@ from proxy.exchange import Exchange
 from tests.proxy.client_door import Door, echo, listening
 from tests.support.client import RawClient, encode_request
 from tests.support.turns import settle, until
+
+pytestmark = pytest.mark.usefixtures("nothing_logged_as_an_error")
 
 GET = encode_request("/")
 
@@ -28,14 +29,6 @@ async def door() -> AsyncGenerator[Door]:
 async def client(door: Door) -> AsyncGenerator[RawClient]:
     async with await door.connect() as client:
         yield client
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    caplog.set_level(logging.DEBUG)
-    yield
-    found = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR or record.exc_info]
-    assert [record.getMessage() for record in found] == []
 
 
 # -- one request after the other ----------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ import asyncio
 import gc
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from proxy.app import App
 from tests.proxy.in_process import census, client_of, gated, running
+from tests.proxy.leaving import LEAVINGS, leavings
 from tests.support.answers import Answer, grip_response, grip_stream
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, encode_request
@@ -22,11 +23,6 @@ from tests.support.turns import settle, until
 HOLDS = {
     "stream": grip_stream("room", body=b"open"),
     "poll": grip_response("room", body=b"later"),
-}
-LEAVINGS: dict[str, Callable[[RawClient], None]] = {
-    "close": RawClient.close,
-    "half-close": RawClient.half_close,
-    "reset": RawClient.reset,
 }
 NEXT = encode_request("/next")
 
@@ -83,7 +79,7 @@ def trouble(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @kinds
-@pytest.mark.parametrize("leaving", LEAVINGS)
+@leavings
 async def test_a_client_that_leaves_before_the_answer_ends_its_request(
     app: App, backend: ScriptedBackend, kind: str, leaving: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,7 +96,7 @@ async def test_a_client_that_leaves_before_the_answer_ends_its_request(
 
 
 @kinds
-@pytest.mark.parametrize("leaving", LEAVINGS)
+@leavings
 async def test_a_client_that_leaves_while_held_is_forgotten(
     app: App, backend: ScriptedBackend, kind: str, leaving: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -114,7 +110,7 @@ async def test_a_client_that_leaves_while_held_is_forgotten(
     assert trouble(caplog) == []
 
 
-@pytest.mark.parametrize("leaving", LEAVINGS)
+@leavings
 async def test_a_client_that_leaves_in_the_middle_of_the_backends_body_is_forgotten(
     app: App, backend: ScriptedBackend, leaving: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,7 +129,7 @@ async def test_a_client_that_leaves_in_the_middle_of_the_backends_body_is_forgot
 
 
 @kinds
-@pytest.mark.parametrize("leaving", LEAVINGS)
+@leavings
 async def test_a_client_that_leaves_behind_a_deep_pipeline_is_noticed_once_held(
     app: App, backend: ScriptedBackend, kind: str, leaving: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from proxy.doors import Doors, describe_socket, open_doors, open_parents_doors
+from proxy.errors import SettingsError
 from tests.support.settings import settings_from
 
 OPENERS = [open_doors, open_parents_doors]
@@ -69,6 +70,20 @@ def test_when_one_is_taken_none_is_opened(folder: Path, open_them: Opener, setti
         with pytest.raises(OSError, match="in use") as refused:
             open_them(settings)
         assert refused.value.filename == taken
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("open_them", OPENERS)
+def test_settings_that_want_the_same_address_are_refused_before_anything_is_opened(
+    folder: Path, open_them: Opener
+) -> None:
+    """Sockets that are shared by workers would not notice."""
+    listen = ["proxy.listen=127.0.0.1:9,127.0.0.1:10", "proxy.tls_listen=127.0.0.1:10"]
+    settings = settings_from([*listen, f"proxy.unix_listen={folder}/a"], routes=["* test"])
+    with pytest.raises(
+        SettingsError, match=r"^proxy\.tls_listen: 127.0.0.1:10 is taken by 127.0.0.1:10 of proxy\.listen"
+    ):
+        open_them(settings)
     assert not list(folder.iterdir())
 
 

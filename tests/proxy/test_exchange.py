@@ -8,8 +8,9 @@ from functools import partial
 import pytest
 
 from handlers.protocol.answers import Answer
+from handlers.protocol.http1 import CONTINUE
 from proxy.backend import AnswerTruncated
-from proxy.exchange import CONTINUE, Exchange, refusal
+from proxy.exchange import Exchange, refusal
 from proxy.incoming import Repetition
 from proxy.protocol.framing import FramingLimits, RequestFramer, RequestHead
 from proxy.request_body import RequestBody
@@ -41,6 +42,7 @@ class Connection:
         self.wire = Wire()
         self.is_draining = False
         self.is_gone = False
+        self.outlives_client = False
         self.flushes = 0
 
     @property
@@ -223,6 +225,18 @@ def test_writing_to_a_client_that_is_gone_says_so() -> None:
     connection.is_gone = True
     with pytest.raises(ConnectionResetError):
         exchange_of(head_of(), connection).answer_text(200, "hello")
+
+
+def test_a_request_that_outlives_its_client_is_told_of_it_at_the_end() -> None:
+    connection = Connection()
+    exchange = exchange_of(head_of(), connection)
+    exchange.outlive_client()
+    seen = [connection.outlives_client]
+    exchange.heed_client()
+    assert [*seen, connection.outlives_client] == [True, False]
+    connection.is_gone = True
+    with pytest.raises(ConnectionResetError):
+        exchange.heed_client()
 
 
 def test_a_refusal_closes() -> None:

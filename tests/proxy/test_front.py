@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,19 +11,15 @@ from hypothesis import strategies as st
 
 from proxy.app import App
 from tests.proxy.in_process import advance, client_of, gated, running
+from tests.proxy.leaving import LEAVINGS, leavings
 from tests.support.answers import Answer, Ending, answer, chunk, close_without_answer, grip_stream, never, text
 from tests.support.backend import ScriptedBackend, closed_port
 from tests.support.client import RawClient, encode_request
 from tests.support.turns import settle, until
 
-LEAVINGS: dict[str, Callable[[RawClient], None]] = {
-    "close": RawClient.close,
-    "half-close": RawClient.half_close,
-    "reset": RawClient.reset,
-}
-CHUNKED = b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+pytestmark = pytest.mark.usefixtures("nothing_logged_as_an_error")
 
-leavings = pytest.mark.parametrize("leaving", LEAVINGS)
+CHUNKED = b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
 
 
 @pytest.fixture
@@ -37,14 +32,6 @@ async def app(backend: ScriptedBackend) -> AsyncGenerator[App]:
 async def client(app: App) -> AsyncGenerator[RawClient]:
     async with await client_of(app) as client:
         yield client
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    caplog.set_level(logging.INFO)
-    yield
-    found = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR or record.exc_info]
-    assert [record.getMessage() for record in found] == []
 
 
 async def go_on_waiting(app: App) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -11,10 +11,10 @@ from websockets.frames import Frame, Opcode
 from proxy.app import App
 from proxy.events_sender import LAST_SECONDS
 from tests.proxy.in_process import advance, gated, running
+from tests.proxy.leaving import LEAVINGS, leavings
 from tests.proxy.sockets import bodies, nothing_left, over_http, running_tasks, until_told
 from tests.support.answers import Answer, text
 from tests.support.backend import ScriptedBackend, closed_port
-from tests.support.client import RawClient
 from tests.support.events import OPEN, event, events, message
 from tests.support.http import Request
 from tests.support.publisher import publish
@@ -22,12 +22,6 @@ from tests.support.turns import settle, until
 from tests.support.websocket import WsClient, handshake
 
 DISCONNECT = b"DISCONNECT\r\n"
-LEAVINGS: dict[str, Callable[[RawClient], None]] = {
-    "close": RawClient.close,
-    "half-close": RawClient.half_close,
-    "reset": RawClient.reset,
-}
-leavings = pytest.mark.parametrize("leaving", LEAVINGS)
 
 
 @pytest.fixture

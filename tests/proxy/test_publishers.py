@@ -2,23 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
 
-from handlers.broker import Broker
 from handlers.counters import Counters
 from handlers.protocol.address import Address
-from handlers.protocol.items import Item
-from handlers.protocol.names import Channel, ItemId
 from handlers.protocol.tnetstring import encode_tnetstring
 from handlers.timers import LoopClock
 from proxy.errors import SettingsError
 from proxy.hub.assembly import make_hub
 from proxy.listening import SocketOptions, listen
-from proxy.publishers import BACKLOG, Publishers, make_publish_server, make_publishing, make_recover
-from tests.handlers.room import Room
+from proxy.publishers import BACKLOG, Publishers, make_publish_server, make_publishing
 from tests.support.client import RawClient
 from tests.support.publish_port import ListSink
 from tests.support.settings import settings_from
@@ -34,7 +29,6 @@ def make(
     sink: ListSink,
     *assignments: str,
     shown: Counters | None = None,
-    recover: Callable[[], None] = nothing,
     joins: bool = False,
 ) -> Publishers:
     """Make them; `shown` are the counters of all processes together."""
@@ -46,7 +40,7 @@ def make(
         counters=counters,
         publishing=None,
         count=lambda: shown or counters,
-        recover=recover,
+        recover=nothing,
         joins=joins,
     )
 
@@ -75,32 +69,6 @@ async def test_the_metrics_are_those_of_all_processes() -> None:
     async with await RawClient.connect(publishers.address) as client:
         assert b"holdfast_deliveries_total 17.0" in (await client.fetch("/metrics")).body
     await publishers.stop()
-
-
-async def test_recover_is_for_the_order_of_items_and_for_those_who_are_held(room: Room) -> None:
-    broker = Broker(edge=room.edge, clock=room.clock, wheel=room.wheel, counters=room.counters, settings=room.settings)
-    broker.publish([identified("1"), identified("3", after="2")])
-    assert room.counters.publications_early == 1
-    _, session = await room.poll("room")
-    publishers = make(ListSink(), recover=make_recover(broker, room.edge))
-    await start(publishers)
-    async with await RawClient.connect(publishers.address) as client:
-        assert (await client.fetch("/recover", method="POST")).body == b"Updated\n"
-    await publishers.stop()
-    room.clock.advance(1)
-    assert [retry[0] for retry in room.door.retried] == [session.transport]
-    broker.publish([identified("9", after="8")])
-    assert room.counters.publications_early == 1
-
-
-def identified(item_id: str, after: str | None = None) -> Item:
-    return Item(channel=Channel("other"), id=ItemId(item_id), prev_id=None if after is None else ItemId(after))
-
-
-@pytest.fixture
-async def room() -> AsyncGenerator[Room]:
-    async with Room() as room:
-        yield room
 
 
 async def test_with_a_hub_its_path_is_known_to_the_publish_port() -> None:

@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from proxy.config import Settings
+from proxy.config import Settings, load_settings
 from proxy.errors import SettingsError
+from proxy.migration.pushpin_conf import read_pushpin_conf
 from proxy.pushpin_commands import (
     add_import_command,
     add_pushpin_options,
@@ -124,8 +125,12 @@ def test_the_folder_of_the_sockets_is_made_if_there_are_any(
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     folder = f"{tmp_path}/none/run"
-    with pytest.raises(FileNotFoundError, match="none/run"):
-        make_runtime_folder(Settings(zeromq=ZeroMQSettings(stats=f"ipc://{folder}/stats"), runtime_folder=folder))
+    conf = tmp_path / "pushpin.conf"
+    conf.write_text(f"[runner]\nhttp_port=1\nrundir={folder}\n[handler]\nstats_spec=ipc://{{rundir}}/stats\n")
+    settings = load_settings(pushpin=read_pushpin_conf(conf), environ={})
+    with pytest.raises(SettingsError) as caught:
+        make_runtime_folder(settings)
+    assert str(caught.value) == f"{conf}:3: rundir: the folder {folder} cannot be made: No such file or directory"
 
 
 def test_the_import_goes_to_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 
 import pytest
 from websockets.frames import Frame, Opcode
 
 from proxy.app import App
 from tests.proxy.in_process import advance, running
+from tests.proxy.leaving import LEAVINGS, leavings
 from tests.proxy.sockets import nothing_left, through
 from tests.support.client import RawClient
 from tests.support.publisher import publish
 from tests.support.turns import settle, until
 from tests.support.ws_backend import WsBackend
 
-LEAVINGS: dict[str, Callable[[RawClient], None]] = {
-    "close": RawClient.close,
-    "half-close": RawClient.half_close,
-    "reset": RawClient.reset,
-}
-leavings = pytest.mark.parametrize("leaving", LEAVINGS)
 CLOSE_ITEM = {"channel": "room", "formats": {"ws-message": {"action": "close", "code": 4010}}}
 GRIP = [("Sec-WebSocket-Extensions", "grip")]
 

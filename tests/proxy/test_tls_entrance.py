@@ -17,7 +17,7 @@ from handlers.counters import Counters
 from handlers.protocol.address import Address
 from proxy.certificates import CertificatePair
 from proxy.listening import SocketOptions, listen
-from proxy.tls_entrance import OpenRoom, TlsEntrance, TlsSite, ignore_bad_names
+from proxy.tls_entrance import TlsEntrance, TlsSite, ignore_bad_names
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
 from tests.support.tls_client import TlsClient, install, trusting
@@ -63,7 +63,8 @@ class Entrance:
         self.certificate = install(folder, "a", "localhost")
         self.counters = Counters()
         self.clock = ManualClock()
-        site = TlsSite(clock=self.clock, counters=self.counters, handshake_timeout=10, room=room or OpenRoom())
+        room = room or CountedRoom(1000)
+        site = TlsSite(clock=self.clock, counters=self.counters, handshake_timeout=10, room=room, log_from=True)
         self.protocol = protocol
         self.protocols: list[Echo] = []
         [sock] = listen(Address(host="127.0.0.1", port=0), SocketOptions(backlog=100, unsent_limit=16_384))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -12,22 +11,17 @@ from websockets.utils import accept_key
 
 from proxy.app import App
 from tests.proxy.in_process import advance, running
+from tests.proxy.leaving import LEAVINGS, leavings
 from tests.proxy.sockets import bodies, held_by, nothing_left, over_http, session_of, through
 from tests.support.answers import Answer, text
 from tests.support.backend import ScriptedBackend, closed_port
-from tests.support.client import RawClient
 from tests.support.events import OPEN, echo, events, message
 from tests.support.publisher import publish
 from tests.support.turns import settle, until
 from tests.support.websocket import WsClient, handshake
 from tests.support.ws_backend import WsBackend, WsPeer, switch
 
-LEAVINGS: dict[str, Callable[[RawClient], None]] = {
-    "close": RawClient.close,
-    "half-close": RawClient.half_close,
-    "reset": RawClient.reset,
-}
-leavings = pytest.mark.parametrize("leaving", LEAVINGS)
+pytestmark = pytest.mark.usefixtures("nothing_logged_as_an_error")
 
 
 @pytest.fixture
@@ -46,14 +40,6 @@ async def app(sockets: WsBackend) -> AsyncGenerator[App]:
 async def client(app: App) -> AsyncGenerator[WsClient]:
     async with await WsClient.connect(app.proxy_addresses[0]) as client:
         yield client
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    caplog.set_level(logging.INFO)
-    yield
-    found = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR or record.exc_info]
-    assert [record.getMessage() for record in found] == []
 
 
 async def ask(client: WsClient, sockets: WsBackend) -> WsPeer:

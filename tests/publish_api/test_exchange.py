@@ -11,6 +11,7 @@ from handlers.protocol.names import Channel
 from publish_api.errors import RequestRefused
 from publish_api.exchange import Exchange
 from publish_api.plan import Planner
+from publish_api.protocol.answer import PublishAnswer
 from publish_api.settings import PublishSettings
 from tests.support.publish_port import request
 
@@ -29,8 +30,13 @@ def exchange(*headers: str) -> Exchange:
     return Exchange(Nobody(), planner.plan(request(b"", *headers)))
 
 
+def probe(path: str) -> Exchange:
+    planner = Planner(PublishSettings(), has_metrics=True, is_hub=lambda path: False)
+    return Exchange(Nobody(), planner.plan(request(None, method="GET", path=path)))
+
+
 def line_of(made: Exchange, caplog: pytest.LogCaptureFixture, counters: Counters | None = None) -> tuple[str, str]:
-    caplog.set_level(logging.INFO, logger="holdfast")
+    caplog.set_level(logging.DEBUG, logger="holdfast")
     caplog.clear()
     made.note(counters or Counters())
     (record,) = caplog.records
@@ -70,6 +76,26 @@ def test_what_failed_has_the_error(caplog: pytest.LogCaptureFixture) -> None:
     made.fail(RuntimeError("disk full"))
     assert made.encode().endswith(b"\r\n\r\nInternal server error.\n")
     assert line_of(made, caplog) == ("ERROR", "control: POST /publish/ code=500 23 error=RuntimeError('disk full')")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "level"),
+    [
+        ("/healthz", 200, "DEBUG"),
+        ("/metrics", 200, "DEBUG"),
+        ("/readyz", 200, "DEBUG"),
+        ("/readyz", 503, "WARNING"),
+        ("/metrics", 500, "ERROR"),
+    ],
+)
+def test_probes_do_not_fill_the_log_and_are_no_publishers(
+    path: str, status: int, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, counters = probe(path), Counters()
+    made.answer = made.plan.answer or PublishAnswer(status=status, body=b"")
+    shown, line = line_of(made, caplog, counters)
+    assert (shown, line.partition(f" code={status} ")[0]) == (level, f"control: GET {path}")
+    assert counters.publishes_refused == 0
 
 
 def test_who_comes_when_somebody_is_too_far_behind_is_told_when_to_come_again(

@@ -16,6 +16,7 @@ from tests.support.hub_site import (
     HOST,
     HUB,
     MIXED,
+    SECURITY,
     STRICT,
     ask,
     bearer,
@@ -28,12 +29,6 @@ from tests.support.hub_site import (
 from tests.support.publisher import publish as publish_items
 from tests.support.publisher import stream_item
 
-SECURITY = (
-    (b"Content-Security-Policy", b"default-src 'self'"),
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"X-Frame-Options", b"DENY"),
-    (b"X-Xss-Protection", b"1; mode=block"),
-)
 READY, LIVE = "/mercure/health/ready", "/mercure/health/live"
 JSON = "application/json"
 

@@ -114,4 +114,4 @@ def _grip(mode: str, channels: tuple[str, ...], body: bytes, headers: Iterable[t
 
 
 def _encoded(pairs: Iterable[tuple[str, str]]) -> Headers:
-    return tuple((name.encode(), value.encode()) for name, value in pairs)
+    return tuple((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in pairs)

@@ -51,6 +51,15 @@ STRICT_7: Final = ("mercure.protocols=7", *OLD_KEYS)
 STRICT_2019: Final = ("mercure.protocols=2019", *OLD_KEYS)
 MIXED: Final = (ISSUER_SETTING, *OLD_KEYS)
 """Of one with the default dialects, 1.0 and 8."""
+ANONYMOUS: Final = "mercure.anonymous=true"
+
+SECURITY: Final = (
+    (b"Content-Security-Policy", b"default-src 'self'"),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"X-Frame-Options", b"DENY"),
+    (b"X-Xss-Protection", b"1; mode=block"),
+)
+"""Headers of every answer."""
 
 
 class HasDoors(Protocol):

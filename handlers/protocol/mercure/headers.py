@@ -41,7 +41,7 @@ _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 class Dialects(Protocol):
-    """What of the hub's settings decides the cursor's name."""
+    """What of the hub's settings decides names and paths."""
 
     @property
     def protocols(self) -> Sequence[str]:

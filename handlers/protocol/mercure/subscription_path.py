@@ -6,12 +6,12 @@ Used by the door of the API, once the token is known. It reads paths; who may as
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from handlers.errors import HubRefusal
+from handlers.protocol.mercure.headers import Dialects
 from handlers.protocol.mercure.matcher import MatcherKind
 from handlers.protocol.mercure.update import ActiveSubscription
 
@@ -20,15 +20,6 @@ NOT_FOUND: Final = "404 page not found"
 _ROOT: Final = b"/subscriptions"
 _MALFORMED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SUBSCRIBER: Final = "urn:uuid:"
-
-
-class Dialects(Protocol):
-    """What of the hub's settings decides which paths there are."""
-
-    @property
-    def protocols(self) -> Sequence[str]:
-        """Dialects that are spoken."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

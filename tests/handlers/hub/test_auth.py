@@ -14,13 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.errors import Challenge, HubRefusal
-from handlers.hub.auth import Authority, Role, Shown, allows_publish
+from handlers.hub.auth import Authority, Role, Shown
 from handlers.hub.settings import HubSettings, IssuerSettings
 from handlers.protocol.mercure.grants import Token, TokenDialect
 from handlers.protocol.mercure.matcher import Matcher, MatcherKind
 from handlers.protocol.mercure.matching import Matching
 from handlers.protocol.mercure.presenting import CURRENT_COOKIE
-from handlers.protocol.names import Topic
 from tests.handlers.hub.signing import (
     OTHER_SECRET,
     RESOURCE,
@@ -265,33 +264,6 @@ async def test_a_key_set_that_cannot_be_had_is_the_hubs_fault() -> None:
     await hub.close()
 
     assert (found.status, found.text, found.challenge) == (503, "Service Unavailable", None)
-
-
-# -- grants ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("granted", "topics", "allowed"),
-    [
-        (("a", "b"), ("a", "b"), True),
-        (("a",), ("a",), True),
-        (("*",), ("a", "b"), True),
-        pytest.param(("a",), ("a", "b"), False, id="p16 one of two"),
-        pytest.param(("b",), ("a",), False, id="p17 another"),
-    ],
-)
-async def test_every_topic_has_to_be_granted(granted: tuple[str, ...], topics: tuple[str, ...], allowed: bool) -> None:
-    found = await checked(access_token(authorization_details=details("publish", topics=granted)))
-
-    assert found is not None
-    assert allows_publish(found, map(Topic, topics), MATCHING.matches) is allowed
-
-
-async def test_p17_a_grant_to_receive_is_none_to_publish() -> None:
-    found = await checked(access_token(authorization_details=details("subscribe")))
-
-    assert found is not None
-    assert not allows_publish(found, (Topic("a"),), MATCHING.matches)
 
 
 HUB = authority(protocols=("1.0", "8"), publisher_key=SECRET)

@@ -10,10 +10,11 @@ import pytest
 from handlers.broker import Broker
 from handlers.counters import Counters
 from handlers.errors import Busy
-from handlers.links.fan import ANSWER_SECONDS, QUIET_SECONDS, RETRY_AFTER, Fan
+from handlers.links.fan import ANSWER_SECONDS, RETRY_AFTER, Fan
 from handlers.protocol.link import Ack, Committed, Hello, Items, Ping, Ready, Recover, Welcome, stored_rows
 from handlers.protocol.mercure.update import StoredUpdate
 from handlers.protocol.names import EventId
+from handlers.protocol.rate import QUIET_SECONDS
 from handlers.settings import HoldSettings
 from handlers.timers import TimerWheel
 from tests.handlers.engines.updates import update

@@ -13,6 +13,7 @@ from handlers.protocol.http1 import (
     Headers,
     encode_chunk,
     encode_head,
+    first_header,
     has_body,
     header_values,
     hop_by_hop_names,
@@ -34,6 +35,7 @@ HEADERS: Headers = ((b"Vary", b"a"), (b"X-One", b"1"), (b"vary", b"b, c"), (b"VA
 )
 def test_values_of_a_header_come_in_order_whatever_its_letter_case(name: bytes, values: tuple[bytes, ...]) -> None:
     assert header_values(HEADERS, name) == values
+    assert first_header(HEADERS, name) == (values[0] if values else None)
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ def test_an_item_of_one_channel_is_read_as_ever() -> None:
     assert take_channels([]) is None
 
 
-def test_bytes_of_a_name_that_are_no_text_become_the_character_for_that() -> None:
-    (read,) = parse_tnet_item_channels({"channels": [b"\xff"], "http-stream": {"content": b"x"}})
-    assert read.channel == "\N{REPLACEMENT CHARACTER}"
+def test_bytes_of_a_name_that_are_no_text_are_kept() -> None:
+    read = parse_tnet_item_channels({"channels": [b"\xff", b"\xfe"], "http-stream": {"content": b"x"}})
+    assert [each.channel for each in read] == ["\udcff", "\udcfe"]
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ def test_a_message_format_has_both_kinds_of_content(fields: dict[str, object], e
     ("fields", "expected"),
     [
         ({"id": b"1"}, {"id": ItemId("1")}),
-        ({"id": b"\xff"}, {"id": ItemId("\N{REPLACEMENT CHARACTER}")}),
+        ({"id": b"\xff"}, {"id": ItemId("\udcff")}),
+        ({"id": b"\xff", "meta": {}}, {"id": ItemId("\udcff")}),
         ({"id": None}, {}),
         ({"id": b""}, {}),
         ({"prev-id": b"0"}, {"prev_id": ItemId("0")}),

@@ -169,6 +169,13 @@ def test_a_message_up_comes_out_as_it_went_in(message: Up) -> None:
     assert parse_up(encode_up(message)) == message
 
 
+def test_names_of_items_may_be_any_bytes() -> None:
+    content = HttpStreamFormat(content=b"x")
+    odd = Item(channel=Channel("c\udcff"), id=ItemId("\udcfe"), prev_id=ItemId("a"), http_stream=content)
+    message = Items((odd, Item(channel=Channel("\0c"), http_stream=content)), once=True)
+    assert parse_down(encode_down(message)) == message
+
+
 def test_every_kind_of_message_is_among_those() -> None:
     kinds = {kind for kind in vars(link).values() if isinstance(kind, type) and issubclass(kind, link.Message)}
     assert {type(message) for message in (*DOWN, *UP)} == kinds - {link.Message}

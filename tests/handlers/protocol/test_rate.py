@@ -1,4 +1,4 @@
-"""The token bucket, by a clock that the test holds."""
+"""What is let through, by a clock that the test holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.protocol.rate import TokenBucket
+from handlers.protocol.rate import QUIET_SECONDS, Seldom, TokenBucket
 
 INSTANTS = st.floats(min_value=0, max_value=1_000, allow_nan=False)
 SCHEDULES = st.lists(INSTANTS, max_size=60)
@@ -76,3 +76,9 @@ def test_any_clock_gives_an_answer_and_the_first_event_always_passes(
     bucket = TokenBucket(rate=rate, burst=burst, now=500)
     first, *_ = [bucket.take(now) for now in (0, *instants)]
     assert first
+
+
+def test_what_is_seldom_passes_at_once_and_then_after_a_while() -> None:
+    seldom = Seldom()
+    instants = [0.0, 0.1, QUIET_SECONDS - 0.1, QUIET_SECONDS, QUIET_SECONDS + 0.1, 3 * QUIET_SECONDS]
+    assert [now for now in instants if seldom.take(now)] == [0.0, QUIET_SECONDS, 3 * QUIET_SECONDS]

@@ -25,5 +25,10 @@ def test_what_is_not_base64_is_refused_without_being_shown(text: str) -> None:
         parse_secret("key", text)
 
 
+def test_what_is_not_utf8_is_refused_without_being_shown() -> None:
+    with pytest.raises(InvalidSetting, match=r"^key: is not UTF-8$"):
+        parse_secret("key", "\udcff")
+
+
 def test_a_secret_does_not_show_in_logs() -> None:
     assert "hidden" not in repr(parse_secret("key", "hidden"))

@@ -97,16 +97,30 @@ def test_how_it_ended_is_known_for_as_long() -> None:
     mailbox = make()
     mailbox.close(BYE, 3)
     assert mailbox.deadline == 8
-    mailbox.take(6)
-    mailbox.left(6)
-    assert mailbox.due(11) is Due.FORGOTTEN
+    assert mailbox.due(7.9) is None
+    assert mailbox.due(8) is Due.FORGOTTEN
+    assert mailbox.deadline == math.inf
 
 
-def test_a_close_does_not_hurry_a_client_that_is_there() -> None:
+def test_who_asks_again_does_not_put_the_end_off() -> None:
+    mailbox = make()
+    mailbox.put(b'"1"', 2)
+    mailbox.close(BYE, 3)
+    for now in (4, 6, 7.5):
+        mailbox.came(now)
+        assert mailbox.take(now) is not None
+        mailbox.left(now)
+    mailbox.close(GONE, 7.6)
+    mailbox.fail(GONE, 7.7)
+    assert mailbox.deadline == 8
+    assert mailbox.due(8) is Due.FORGOTTEN
+
+
+def test_of_a_session_that_is_closed_nobody_is_told_that_all_is_well() -> None:
     mailbox = make()
     mailbox.came(10)
     mailbox.close(BYE, 11)
-    assert mailbox.deadline == 35
+    assert mailbox.due(16) is Due.FORGOTTEN
 
 
 def test_more_than_the_limit_may_wait_for_the_grace() -> None:
@@ -177,6 +191,6 @@ def test_nothing_is_lost_or_changes_places(steps: list[str], closes: bool) -> No
 def test_there_is_always_a_deadline_while_the_client_is_away(closes: bool) -> None:
     mailbox = make()
     if closes:
-        mailbox.close(BYE, 0)
+        mailbox.close(BYE, 1)
     mailbox.left(1)
     assert mailbox.deadline == 6

@@ -112,6 +112,31 @@ async def test_at_its_end_nobody_waits_for_room(room: SockJsRoom) -> None:
     assert (session.is_full, told) == (False, ["room"])
 
 
+async def test_many_messages_go_on_in_turns_and_a_close_behind_them(room: SockJsRoom) -> None:
+    session, _, link = room.open()
+    messages = [b"%d" % number for number in range(200)]
+    session.say(messages)
+    assert len(link.frames) == 64
+    assert session.is_full
+    session.client_closed(CloseReason(code=4005))
+    await settle()
+    assert [content for _, content, _ in link.frames] == [*messages, b"\x0f\xa5"]
+    assert not session.is_full
+
+
+async def test_those_that_come_too_late_are_counted(room: SockJsRoom, caplog: pytest.LogCaptureFixture) -> None:
+    session, socket, link = room.open()
+    session.say([b"x"] * 100)
+    with caplog.at_level(logging.INFO, "holdfast.sockjs"):
+        socket.cut("why not")
+        await settle()
+    assert (len(link.frames), room.counters.websocket_discarded) == (64, 36)
+    assert caplog.messages[-1:] == ["/sockjs 36 messages of the client came too late: the session is over"]
+    session.say([b"y"])
+    assert session.is_over
+    assert len(link.frames) == 64
+
+
 # -- pressure -------------------------------------------------------------------------------------------------------
 
 
@@ -240,6 +265,20 @@ async def test_a_close_waits_for_who_is_away(room: SockJsRoom) -> None:
     socket.close(CloseReason(code=4000, reason="bye"))
     await settle()
     assert [session.take() for _ in range(3)] == [b'a["last words"]', b'c[4000,"bye"]', b'c[4000,"bye"]']
+
+
+async def test_who_asks_again_and_again_does_not_keep_a_session_that_has_ended(room: SockJsRoom) -> None:
+    session, socket, _ = room.open()
+    socket.close(CloseReason(code=4000, reason="bye"))
+    await settle()
+    for _ in range(2):
+        assert session.take() == b'c[4000,"bye"]'
+        ear = Ear(1)
+        session.receive_by(ear)
+        assert await frames_of(ear) == [b'c[4000,"bye"]']
+        room.clock.advance(2)
+    room.clock.advance(1 + LATE)
+    assert room.is_empty(session)
 
 
 async def test_a_close_that_nobody_comes_for_is_forgotten(room: SockJsRoom) -> None:

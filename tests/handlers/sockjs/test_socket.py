@@ -103,12 +103,14 @@ async def test_a_client_that_does_not_read_holds_its_backend_back(room: SockJsRo
 
 async def test_a_backend_that_has_enough_to_do_holds_the_client_back(room: SockJsRoom) -> None:
     session, inner, link = room.open(key=None)
-    client, _ = await room.sockjs_socket(session)
+    client, socket = await room.sockjs_socket(session)
     inner.pause_reading()
     await client.say('["1"]')
-    await until(lambda: len(link.frames) == 1)
+    await until(lambda: not socket.transport.is_reading())
     await client.say('["2"]')
     await settle()
-    assert len(link.frames) == 1
+    assert link.frames == []
     inner.resume_reading()
     await until(lambda: len(link.frames) == 2)
+    assert [content for _, content, _ in link.frames] == [b"1", b"2"]
+    assert socket.transport.is_reading()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from handlers.session import Session
@@ -46,6 +48,30 @@ async def test_reading_is_paused_and_goes_on(transport: Whole) -> None:
     transport.when_room(lambda: told.append(1))
     transport.resume_reading()
     assert (transport.is_full, told) == (False, [1])
+
+
+async def test_who_has_gone_is_not_told(transport: Whole) -> None:
+    told: list[int] = []
+    transport.pause_reading()
+    transport.when_room(lambda: told.append(1))
+    act = partial(told.append, 2)
+    transport.when_room(act)
+    transport.no_longer(act)
+    transport.resume_reading()
+    transport.no_longer(act)
+    assert told == [1]
+
+
+async def test_until_there_is_a_session_there_is_no_room(room: SockJsRoom) -> None:
+    told: list[int] = []
+    transport = Whole()
+    transport.when_room(lambda: told.append(1))
+    assert transport.is_full
+    transport.set_protocol(room.open()[1])
+    transport.begin()
+    assert told == []
+    await settle()
+    assert (told, transport.is_full) == ([1], False)
 
 
 async def test_whoever_waits_hears_of_the_end_and_nothing_more_is_heard(transport: Whole) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import AsyncGenerator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +24,7 @@ from tests.support.hub_site import (
     MIXED,
     OLD_KEYS,
     PUBLISHER_KEY,
+    SECURITY,
     STRICT,
     STRICT_8,
     SUBSCRIBER_KEY,
@@ -36,12 +40,6 @@ from tests.support.hub_site import (
 )
 from tests.support.turns import until
 
-SECURITY = (
-    (b"Content-Security-Policy", b"default-src 'self'"),
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"X-Frame-Options", b"DENY"),
-    (b"X-Xss-Protection", b"1; mode=block"),
-)
 NOT_FOUND = (404, b"404 page not found\n")
 BUILT_IN = (b"no such test resource\n", b"Hello from the Holdfast test handler!\n")
 """What the built-in target says, where the hub leaves requests to the routes."""
@@ -130,6 +128,26 @@ async def test_p24_a_hub_that_lets_nobody_publish() -> None:
         async with hub(*settings) as app:
             found = await post(app.proxy_addresses[0], "topic=a", token=publisher())
             assert (found.status, found.body) == (405, b"")
+
+
+async def test_p23_a_publisher_that_leaves_while_its_update_is_stored_is_forgotten_behind_that(tmp_path: Path) -> None:
+    file = tmp_path / "hub.db"
+    async with (
+        hub(*MIXED, "mercure.anonymous=true", f"mercure.history={file}") as app,
+        subscribed(app, "match=a") as stream,
+    ):
+        subscribers = app.counters.connections
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # until it ends nothing else is stored
+            headers = (bearer(publisher()), ("Content-Type", FORM))
+            async with await RawClient.connect(app.proxy_addresses[0]) as client:
+                await client.send_request(HUB, method="POST", host=HOST, headers=headers, body=b"topic=a&id=1")
+                await until(lambda: app.counters.requests > 1)
+            await until(lambda: app.counters.connections == subscribers)
+            assert app.counters.requests_abandoned == 0
+            other.execute("ROLLBACK")
+        assert await stream.event() == b"id: 1\ndata: "
+        await until(lambda: app.counters.requests_abandoned == 1)
 
 
 async def test_a_refusal_leaves_the_connection_to_further_requests(app: App) -> None:

@@ -233,6 +233,21 @@ async def test_e10_a_poll_waits_no_longer_than_its_token_is_good() -> None:
         assert json.loads((await client.response()).body) == {"last_event_id": "earliest", "updates": []}
 
 
+async def test_a_body_that_comes_late_is_not_taken_for_the_next_request(app: App) -> None:
+    hidden = f"GET {HUB}?match=b&poll=60 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+    async with await client_of(app) as client:
+        length = ("Content-Length", str(len(hidden)))
+        await client.send_request(f"{HUB}?match=a&poll=60", host=HOST, headers=[length])
+        await settle()
+        assert subscribers(app) == 0
+        await client.send(hidden)
+        await until(lambda: subscribers(app))
+        await store(app, numbered(["one"]))
+        assert json.loads((await client.response()).body)["updates"] == [{"id": "one", "data": "one"}]
+        await settle()
+        assert subscribers(app) == 0
+
+
 async def test_a_poll_of_a_client_that_leaves_is_forgotten(app: App) -> None:
     async with await client_of(app) as client:
         await client.send_request(f"{HUB}?match=a&poll=60", host=HOST)

@@ -16,6 +16,7 @@ from tests.proxy.in_process import advance, client_of
 from tests.support.client import RawClient
 from tests.support.clock import WALL_START
 from tests.support.hub_site import (
+    ANONYMOUS,
     HOST,
     HUB,
     MIXED,
@@ -37,7 +38,6 @@ from tests.support.hub_site import (
 from tests.support.turns import until
 from tests.support.websocket import websocket
 
-ANONYMOUS = "mercure.anonymous=true"
 UNANCHORED = "match_urlpattern=*://*/"
 
 

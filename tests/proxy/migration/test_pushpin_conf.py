@@ -94,6 +94,13 @@ def test_a_stray_line_is_told(tmp_path: Path) -> None:
     assert conf(tmp_path, "[a]\nwhat\n").oddities == ("line 2 has no '='",)
 
 
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pushpin.conf"
+    path.write_bytes(b"\x7fELF\0\0=\n")
+    with pytest.raises(SettingsError, match=r"pushpin.conf: is no text, and so no pushpin.conf$"):
+        read_pushpin_conf(path)
+
+
 def test_a_file_that_is_not_utf_8_is_latin_1(tmp_path: Path) -> None:
     path = tmp_path / "pushpin.conf"
     path.write_bytes(b"\xef\xbb\xbf[a]\nb=\xc3\xa9\n")

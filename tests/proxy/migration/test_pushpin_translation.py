@@ -144,9 +144,26 @@ def test_there_always_is_a_publish_port(tmp_path: Path) -> None:
 
 
 def test_no_port_for_clients_is_an_error_unless_an_option_names_one(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"pushpin.conf: proxy.listen: expected at least one address"):
+    with pytest.raises(SettingsError) as caught:
         load(tmp_path, "[proxy]\ndebug=true\n")
+    assert str(caught.value) == (
+        f"{tmp_path}/pushpin.conf: [runner] has none of http_port, https_ports, local_ports: "
+        "there is nowhere for clients to connect"
+    )
+    with pytest.raises(SettingsError, match=r"pushpin.conf: has no keys at all, such as runner.http_port: "):
+        load(tmp_path, "")
+    with pytest.raises(SettingsError, match=r"pushpin.conf:2: http_port: proxy.listen: expected at least one address"):
+        load(tmp_path, "[runner]\nhttp_port=,\n")
     assert load(tmp_path, "[proxy]\ndebug=true\n", "proxy.listen=:1").proxy.listen == (":1",)
+
+
+def test_a_mistyped_key_is_told_with_what_keeps_it_from_starting(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"connect; unknown: runner.htp_port \(did you mean runner.http_port\?\)$"):
+        load(tmp_path, "[runner]\nhtp_port=7999\n")
+    with pytest.raises(SettingsError, match=r"expected a whole number, got 'x'; unknown: runner.y; line 4 has no '='$"):
+        load(tmp_path, "[runner]\nclient_maxconn=x\ny=1\nstray\n")
+    with pytest.raises(SettingsError, match=r"; line 7 has no '='; line 8 has no '='; and 2 more such$"):
+        load(tmp_path, "stray\n" * 10)
 
 
 def test_metrics_of_the_handler_go_before_those_of_the_proxy(tmp_path: Path) -> None:

@@ -8,13 +8,17 @@ import json
 import pytest
 
 from handlers.counters import Counters
+from handlers.protocol.names import Channel
 from proxy.presence.notifier import LAST_SECONDS, PresenceNotifier
-from proxy.protocol.presence_notice import Started
+from proxy.protocol.presence_notice import ChannelSubscribed, ConnectionEnded, Notice
 from proxy.protocol.presence_queue import QueueLimits
 from tests.support.clock import ManualClock
 from tests.support.turns import settle
 
 LIMITS = QueueLimits(delay=1.0, batch=2, waiting=4, retry_for=5.0)
+
+
+END: Notice = ConnectionEnded(at=0.0, id="1-a", kind="ws", channels=())
 
 
 class Backend:
@@ -28,7 +32,6 @@ class Backend:
         self.notifier = PresenceNotifier(
             self._send, sender="me", limits=limits, timeout=10.0, clock=self.clock, counters=self.counters
         )
-        self._seq = 0
 
     async def _send(self, body: bytes) -> str:
         read = json.loads(body)
@@ -40,8 +43,7 @@ class Backend:
 
     def put(self, count: int = 1) -> None:
         for _ in range(count):
-            self._seq += 1
-            self.notifier.put(Started(seq=self._seq, at=0.0))
+            self.notifier.put(END)
 
     async def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -88,10 +90,11 @@ async def test_what_is_not_taken_is_sent_again_and_then_given_up(caplog: pytest.
         assert len(each.bodies) == tried + 1
     assert each.bodies == [[1, 2]] * 4
     await each.answer("not now")
+    await each.advance(4.1)
     assert each.bodies[-1] == [3]
     await each.answer()
     assert (each.counters.presence_failures, each.counters.presence_lost, each.counters.presence_notices) == (4, 2, 1)
-    assert "presence: 2 notices given up, from number 1: not now" in caplog.text
+    assert "presence: 2 notices given up, 0 put off, from number 1: not now" in caplog.text
     await each.notifier.close()
 
 
@@ -100,7 +103,7 @@ async def test_a_backend_that_says_nothing_is_waited_for_so_long(caplog: pytest.
     each.put()
     await each.advance(1.1)
     await each.advance(10.1)
-    assert "presence: 1 notices given up, from number 1: no answer within 10 seconds" in caplog.text
+    assert "presence: 1 notices given up, 0 put off, from number 1: no answer within 10 seconds" in caplog.text
     assert each.counters.presence_lost == 1
     await each.notifier.close()
 
@@ -130,6 +133,26 @@ async def test_what_there_is_no_room_for_is_counted_and_said_now_and_then(caplog
     await settle()
     await each.advance(LAST_SECONDS + 0.1)
     await closing
+
+
+async def test_what_is_left_out_while_the_backend_is_behind_is_counted_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    each = Backend()
+    each.put(1)
+    await each.advance(1.1)
+    for _ in range(2):
+        await each.answer("not now")
+        for _ in range(3):
+            each.notifier.put(ChannelSubscribed(at=0.0, channel=Channel("c")))
+        await each.advance(1.1)
+    assert each.counters.presence_merged == 5
+    assert caplog.text.count("the backend is behind") == 1
+    await each.answer()
+    await each.answer()
+    assert each.bodies == [[1], [1], [1], [2]]
+    assert each.counters.presence_lost == 0
+    await each.notifier.close()
 
 
 async def test_at_the_end_what_is_left_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from proxy.protocol.server_name import certificate_names
 
+LONG = ("a" * 60 + ".") * 4 + "b" * 6
+"""250 characters."""
+
 
 @pytest.mark.parametrize(
     ("name", "stems"),
@@ -21,6 +24,7 @@ from proxy.protocol.server_name import certificate_names
         ("a_b.c", ("a_b.c", "_.c")),
         ("127.0.0.1", ("127.0.0.1", "_.0.0.1")),
         ("a" * 63 + ".b", ("a" * 63 + ".b", "_.b")),
+        (LONG + "a", (LONG + "a", "_" + LONG[60:] + "a")),
     ],
 )
 def test_the_name_itself_comes_before_the_one_for_its_parent(name: str, stems: tuple[str, ...]) -> None:
@@ -44,6 +48,8 @@ def test_the_name_itself_comes_before_the_one_for_its_parent(name: str, stems: t
         "é.de",
         "_.example.com",
         "a" * 64,
+        LONG + "aa",  # with its end too long for a file
+        LONG + "aaa",
         "a." * 127 + "a",
     ],
 )

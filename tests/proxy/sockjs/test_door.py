@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.app import App
-from tests.proxy.in_process import running
+from tests.proxy.in_process import advance, running
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient
 from tests.support.events import OPEN, events
@@ -49,3 +49,21 @@ async def test_the_server_part_of_a_path_says_nothing(client: RawClient, app: Ap
     assert (await client.fetch("/s/0/a/xhr", method="POST", body=b"")).body == b"o\n"
     assert (await client.fetch("/s/1/a/xhr_send", method="POST", body=b"[]")).status == 204
     assert app.counters.sockjs_opened == 1
+
+
+async def test_there_are_no_more_sessions_than_there_may_be_clients(
+    app: App, client: RawClient, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One connection opens any number of them, one after the other."""
+    backend.answers("/s", events(OPEN), events(OPEN), events(), events())
+    app.clients.connection_limit = 2
+    for name in "ab":
+        assert (await client.fetch(f"/s/0/{name}/xhr", method="POST", body=b"")).body == b"o\n"
+    for _ in range(2):
+        refused = await client.fetch("/s/0/c/xhr", method="POST", body=b"")
+        assert (refused.status, refused.body) == (503, b"No room for another SockJS session.\n")
+    assert app.counters.sockjs_refused == 2
+    assert caplog.messages.count("no room for another SockJS session: 2 are open (said every 10 seconds)") == 1
+    await advance(app, 5.2)
+    backend.answers("/s", events(OPEN))
+    assert (await client.fetch("/s/0/c/xhr", method="POST", body=b"")).body == b"o\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -18,7 +19,7 @@ from handlers.sockjs.session import Key
 from handlers.timers import TimerWheel
 from proxy.errands import Errands
 from proxy.exchange import Exchange
-from proxy.sockjs.passing import Passing, as_last, owner_of
+from proxy.sockjs.passing import Passed, Passing, as_last, owner_of
 from tests.proxy.client_door import Door, listening
 from tests.support.client import encode_request
 from tests.support.turns import settle, until
@@ -69,7 +70,7 @@ async def test_the_other_worker_answers_and_keeps_the_connection(doors: tuple[Do
 
     async def pass_on(exchange: Exchange) -> None:
         body = b"".join([piece async for piece in exchange.body.chunks()])
-        assert await first.pass_on(exchange, site, THERE, body, "/x")
+        assert await first.pass_on(exchange, site, THERE, body, "/x") is Passed.TAKEN
 
     here.serve = pass_on
     async with await here.connect() as client:
@@ -92,7 +93,7 @@ async def test_a_worker_that_is_not_there_takes_nothing(doors: tuple[Door, Door,
     site = site_of(here)
 
     async def pass_on(exchange: Exchange) -> None:
-        assert not await first.pass_on(exchange, site, THERE, b"", "/x")
+        assert await first.pass_on(exchange, site, THERE, b"", "/x") is Passed.REFUSED
         exchange.answer_text(503, "elsewhere")
 
     here.serve = pass_on
@@ -111,7 +112,7 @@ async def test_a_worker_that_takes_no_more_takes_nothing(
     site = site_of(here)
 
     async def pass_on(exchange: Exchange) -> None:
-        assert not await first.pass_on(exchange, site, THERE, b"", "/x")
+        assert await first.pass_on(exchange, site, THERE, b"", "/x") is Passed.REFUSED
         exchange.answer_text(503, "elsewhere")
 
     here.serve = pass_on
@@ -145,3 +146,54 @@ async def test_one_that_dies_on_the_way_costs_nothing(
 def test_a_request_that_is_relayed_is_the_last_on_its_connection() -> None:
     request = encode_request("/one", method="POST", body=b"x")
     assert as_last(request) == request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_one_that_takes_a_connection_and_ends_has_not_taken_it(
+    doors: tuple[Door, Door, Passing, Passing], tmp_path: Path, reads: bool
+) -> None:
+    here, _, first, second = doors
+    second.close()
+    (tmp_path / "sockjs-2").unlink()
+    site = site_of(here)
+    passed: list[Passed] = []
+
+    async def pass_on(exchange: Exchange) -> None:
+        passed.append(await first.pass_on(exchange, site, THERE, b"", "/x"))
+
+    here.serve = pass_on
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "sockjs-2"))
+        other.listen(8)
+        other.setblocking(False)
+        async with await here.connect() as client:
+            await client.send_request("/one")
+            way, _ = await asyncio.get_running_loop().sock_accept(other)
+            with way:
+                if reads:
+                    await until(lambda: not here.clients.open_transports)
+                    _, descriptors, _, _ = socket.recv_fds(way, 1, 2)
+                    for descriptor in descriptors:
+                        os.close(descriptor)
+            await client.until_cut()
+    await until(lambda: passed == [Passed.CUT])
+    assert not here.served[0].is_handed_over, "or the log would say that it was accepted"
+    assert (here.counters.sockjs_passed, here.counters.sockjs_unpassed) == (0, 1)
+
+
+async def test_one_that_has_no_room_for_it_has_not_taken_it(doors: tuple[Door, Door, Passing, Passing]) -> None:
+    here, there, first, _ = doors
+    site = site_of(here)
+    passed: list[Passed] = []
+
+    async def pass_on(exchange: Exchange) -> None:
+        passed.append(await first.pass_on(exchange, site, THERE, b"", "/x"))
+
+    here.serve = pass_on
+    there.clients.connection_limit = 1
+    async with await there.connect() as only, await here.connect() as client:
+        await only.fetch("/there")
+        await client.send_request("/one")
+        await client.until_cut()
+        await until(lambda: passed == [Passed.CUT])
+    assert there.counters.connections_refused == 1

@@ -43,3 +43,25 @@ async def test_a_second_one_is_counted_and_told(app: App, client: RawClient) -> 
 
 async def test_a_head_has_no_body(client: RawClient) -> None:
     assert (await client.fetch("/s/info", method="HEAD")).status == 404
+
+
+async def test_a_body_that_comes_late_is_not_the_next_request(
+    app: App, client: RawClient, backend: ScriptedBackend
+) -> None:
+    """Behind a proxy that shares its connections it would be somebody else's."""
+    await client.fetch("/s/0/a/xhr", method="POST", body=b"")
+    inner = encode_request("/smuggled")
+    await client.send_request("/s/0/a/xhr", method="POST", headers=[("Content-Length", f"{len(inner)}")])
+    await settle()
+    await client.send(inner)
+    await client.send_request("/s/info")
+    await settle()
+    await advance(app, 25.2)
+    assert (await client.response()).body == b"h\n"
+    assert b"entropy" in (await client.response()).body
+    assert [request.target for request in backend.requests] == [b"/s"]
+
+
+async def test_one_that_is_too_long_is_refused(client: RawClient) -> None:
+    answer = await client.fetch("/s/0/a/xhr", method="POST", body=b" " * 1_048_577)
+    assert (answer.status, answer.body) == (400, b"Request too large.\n")

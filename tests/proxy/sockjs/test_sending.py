@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import pytest
 
 from proxy.app import App
+from tests.proxy.in_process import advance, client_of, gated
+from tests.support.answers import text
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, encode_request
 from tests.support.events import OPEN, event, events
+from tests.support.turns import settle, until
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +68,87 @@ async def test_what_the_backend_has_left_is_not_there_any_more(client: RawClient
     assert (await client.fetch("/s/0/a/xhr_send", method="POST", body=b'["x"]')).status == 204
     assert (await client.fetch("/s/0/a/xhr", method="POST", body=b"")).body == b'c[1000,""]\n'
     assert (await client.fetch("/s/0/a/xhr_send", method="POST", body=b'["x"]')).status == 404
+
+
+async def test_nor_is_what_is_left_while_the_message_is_on_its_way(
+    app: App, client: RawClient, backend: ScriptedBackend
+) -> None:
+    async with await client_of(app) as other:
+        await other.send_request("/s/0/a/xhr_send", method="POST", headers=[("Content-Length", "5")])
+        await settle()
+        await advance(app, 5.2)
+        assert (await backend.request()).body == b"DISCONNECT\r\n"
+        await other.send(b'["x"]')
+        assert (await other.response()).status == 404
+    assert len(backend.requests) == 2
+
+
+async def test_what_ends_while_messages_wait_has_not_taken_them(
+    app: App, client: RawClient, backend: ScriptedBackend
+) -> None:
+    gate = asyncio.Event()
+    backend.answers("/s", gated(gate, events(event("CLOSE", b"\x0f\xa2bye"))))
+    assert (await client.fetch("/s/0/a/xhr_send", method="POST", body=b'["first"]')).status == 204
+    assert (await backend.request()).body == event("TEXT", "first")
+    body = json.dumps(["x" * 150_000, "y" * 150_000]).encode()
+    await client.send_request("/s/0/a/xhr_send", method="POST", body=body)
+    await settle()
+    assert client.pending() == b""
+    gate.set()
+    assert (await client.response()).status == 404
+    assert (await client.fetch("/s/0/a/xhr", method="POST", body=b"")).body == b'c[4002,"bye"]\n'
+
+
+async def test_who_waits_for_a_busy_backend_and_leaves_is_not_waited_for(
+    app: App, client: RawClient, backend: ScriptedBackend
+) -> None:
+    gate = asyncio.Event()
+    backend.answers("/s", gated(gate, events()), events())
+    assert (await client.fetch("/s/0/a/xhr_send", method="POST", body=b'["first"]')).status == 204
+    async with await client_of(app) as other:
+        body = json.dumps(["x" * 150_000, "y" * 150_000]).encode()
+        await other.send_request("/s/0/a/xhr_send", method="POST", body=body)
+        await settle()
+        assert (await client.fetch("/s/0/a/xhr_send", method="POST", body=b'["z"]')).body == b"Already sending\n"
+    await until(lambda: app.counters.requests_abandoned == 1)
+    await client.send_request("/s/0/a/xhr_send", method="POST", body=b'["z"]')
+    await settle()
+    gate.set()
+    assert (await client.response()).status == 204
+
+
+async def test_a_message_that_comes_while_the_session_opens_waits_for_that(
+    app: App, client: RawClient, backend: ScriptedBackend
+) -> None:
+    gate = asyncio.Event()
+    backend.answers("/s", gated(gate, events(OPEN, event("TEXT", "m:hi"))), events())
+    async with await client_of(app) as first, await client_of(app) as second:
+        await first.send_request("/s/0/b/xhr", method="POST", body=b"")
+        assert (await backend.request()).body == OPEN
+        await second.send_request("/s/0/b/xhr_send", method="POST", body=b'["early"]')
+        await settle()
+        assert second.pending() == b""
+        assert (await client.fetch("/s/0/b/xhr_send", method="POST", body=b'["x"]')).body == b"Already sending\n"
+        gate.set()
+        assert (await second.response()).status == 204
+        assert (await first.response()).body == b"o\n"
+    assert (await backend.request()).body == event("TEXT", "early")
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_one_for_a_session_that_does_not_open_is_not_taken(
+    app: App, client: RawClient, backend: ScriptedBackend, leaves: bool
+) -> None:
+    gate = asyncio.Event()
+    backend.answers("/s", gated(gate, text("no\n", status=403)))
+    async with await client_of(app) as first:
+        await first.send_request("/s/0/b/xhr", method="POST", body=b"")
+        assert (await backend.request()).body == OPEN
+        await client.send_request("/s/0/b/xhr_send", method="POST", body=b'["early"]')
+        await settle()
+        if leaves:
+            first.close()
+        else:
+            gate.set()
+        assert (await client.response()).status == 404
+    gate.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from handlers.protocol.hold_id import HoldId
 from handlers.protocol.survey import (
@@ -45,6 +46,8 @@ def connection(stamp: int = STAMP, *, is_hub: bool = False) -> ConnectionRow:
 
 
 ONE_CHANNEL = Findings(channels=(ChannelRow("news", 1, 2, 3),))
+NO_TEXT = Findings(channels=(ChannelRow("\0a\xff", 1),))
+NO_TEXT_ANSWER = {"channel": "a\ufffd", "channel-bin": "Yf8=", "subscribers": {"stream": 1, "response": 0, "ws": 0}}
 ONE = Findings(connections=(connection(),))
 
 
@@ -59,6 +62,17 @@ ONE = Findings(connections=(connection(),))
             {"channels": [NEWS], "next": "news"},
         ),
         (CountChannel("news"), ONE_CHANNEL, NEWS),
+        (CountChannel("\0a\xff"), NO_TEXT, NO_TEXT_ANSWER),
+        (
+            ListChannels(limit=2),
+            Findings(channels=(*NO_TEXT.channels, ChannelRow("old"))),
+            {"channels": [NO_TEXT_ANSWER], "next": "\0a\xff"},
+        ),
+        (
+            FindConnections(("x",)),
+            Findings(connections=(replace(connection(), channels=("news", "\0a\xff")),)),
+            {**CONNECTION, "channels": ["news", "a\ufffd"], "channels-bin": ["bmV3cw==", "Yf8="]},
+        ),
         (ListConnections(), Findings(), {"connections": [], "next": None}),
         (ListConnections(limit=2), ONE, {"connections": [CONNECTION], "next": None}),
         (

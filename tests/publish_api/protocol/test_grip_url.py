@@ -45,7 +45,7 @@ def test_a_grip_url_says_where_to_publish_and_with_which_key(text: str, expected
         ("http://[::1", "invalid URL: http://[::1"),
         ("http://u:p@h", "give credentials with -u or -B, not in the URL"),
         ("http://h?iss=a&realm=b", "unknown parameter in URL: realm"),
-        ("http://h?key=base64:*", "the key in the URL is not base64"),
+        ("http://h?key=base64:*", "the key in the URL: what follows base64: is not base64"),
     ],
 )
 def test_any_other_url_is_refused_with_a_reason(text: str, error: str) -> None:

@@ -43,13 +43,6 @@ def test_a_bare_one_says_little() -> None:
     assert parse_head(head(first="GET /?x HTTP/1.0")) == RequestHead(method="GET", target="/?x", version=b"1.0")
 
 
-def test_lines_are_found_by_name() -> None:
-    parsed = parse_head(head("Host: x", "Accept: a", "ACCEPT: b"))
-    assert parsed.values(b"accept") == [b"a", b"b"]
-    assert parsed.first(b"accept") == b"a"
-    assert parsed.first(b"other") is None
-
-
 @pytest.mark.parametrize(
     ("version", "connection", "asks", "allows"),
     [

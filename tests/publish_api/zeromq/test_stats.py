@@ -9,6 +9,7 @@ import pytest
 
 from handlers.counters import Counters
 from handlers.observer import Observer
+from handlers.protocol.carried_name import carry
 from handlers.protocol.names import Channel, ItemId
 from handlers.protocol.observed import Connected, Delivered, Disconnected, Subscribed
 from publish_api.zeromq.settings import ZeroMQSettings
@@ -59,6 +60,29 @@ def test_a_message_is_written_as_the_settings_say() -> None:
     telling = Telling(stats_format="tnetstring")
     telling.observer.observe(Subscribed("ws", C, 1))
     assert telling.sent == [b"sub T68:4:from,2:me,4:mode,2:ws,7:channel,1:c,3:ttl,2:60#11:subscribers,1:1#}"]
+
+
+def test_a_name_that_is_no_text_is_told_as_its_bytes() -> None:
+    names = [Channel(carry(name)) for name in ("a\udcff", "a\udcfe")]
+    telling = Telling(stats_format="tnetstring")
+    for name in names:
+        telling.observer.observe(Subscribed("ws", name, 1))
+        telling.observer.observe(Delivered(name, None, "ws-message", 1))
+        telling.observer.observe(Subscribed("ws", name, 0))
+    assert [data.count(b"2:a\xff") for data in telling.sent] == [1, 1, 1, 0, 0, 0]
+    assert [data.count(b"2:a\xfe") for data in telling.sent] == [0, 0, 0, 1, 1, 1]
+    telling = Telling()
+    for name in names:
+        telling.observer.observe(Subscribed("ws", name, 0))
+        telling.observer.observe(Delivered(C, ItemId(name), "ws-message", 1))
+    told = {"mode": "ws", "channel": "a\ufffd", "unavailable": True}
+    item = {"item-id": "a\ufffd", "channel": "c", "count": 1, "transport": "ws-message"}
+    assert telling.told() == [
+        ("sub", {**told, "channel-bin": "Yf8="}),
+        ("message", {**item, "item-id-bin": "Yf8="}),
+        ("sub", {**told, "channel-bin": "Yf4="}),
+        ("message", {**item, "item-id-bin": "Yf4="}),
+    ]
 
 
 def test_one_hold_is_told_of_from_its_beginning_to_its_end() -> None:

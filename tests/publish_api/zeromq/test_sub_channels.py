@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from handlers.protocol.carried_name import carry
 from handlers.protocol.names import Channel
 from handlers.protocol.observed import Connected, Mode, Subscribed
 from publish_api.zeromq.sub_channels import SubChannels
@@ -35,6 +36,14 @@ def test_p07_the_first_listener_of_any_kind_and_the_last() -> None:
     socket.on("a", 0, "ws")
     socket.on("a", 0, "ws")
     assert socket.asked == [("+", b"a"), ("+", "b\u00e4".encode()), ("-", b"a")]
+
+
+def test_names_that_are_no_text_are_the_bytes_they_are() -> None:
+    socket = Socket(takes_wildcards=True)
+    for name in ("a\udcff", "a\udcfe", "\udcff*"):
+        socket.on(carry(name), 1)
+    socket.on(carry("a\udcff"), 0)
+    assert socket.asked == [("+", b"a\xff"), ("+", b"a\xfe"), ("+", b"\xff"), ("-", b"a\xff")]
 
 
 @pytest.mark.parametrize(("takes_wildcards", "beginning"), [(True, b"a"), (False, b"a*")])
