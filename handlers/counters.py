@@ -67,6 +67,8 @@ class Counters(Latencies):
     """Requests repeated because a reused backend connection turned out to be dead."""
     backend_truncated: int = 0
     """Answers cut because the backend ended in the middle of the body."""
+    headers_dropped: int = 0
+    """Headers left out of backends' answers because their names are none."""
     instructs_refused: int = 0
     """Backend answers whose GRIP instructions could not be obeyed."""
     sessions_stream: int = 0
@@ -148,7 +150,7 @@ class Counters(Latencies):
     clients_vanished: int = 0
     """Held connections lost because the client acknowledged nothing for `hold.user_timeout`."""
     connections_cut: int = 0
-    """Connections cut because they took longer than `proxy.drain_timeout` when the process was told to stop."""
+    """Connections cut because they took too long when the process was told to stop (`proxy.drain_timeout`)."""
     websocket_messages: int = 0
     """Messages received from clients' WebSockets."""
     websocket_requests: int = 0

@@ -1,8 +1,9 @@
 """Settings that want the same address: refused here, since sockets that share one (`SO_REUSEPORT`) see no clash.
 
 Called by `proxy.doors` before it opens anything, and by `holdfast check`. What clashes is what the kernel refuses to
-one process, but for naming one address only. Names are resolved as for listening. ZeroMQ's endpoints are left to
-ZeroMQ, whose sockets never share an address.
+one process, but for naming one address only. Names are resolved as for listening. ZeroMQ's endpoints of publishers and
+of the state service are among them, so that two settings are named; those of routes are left to ZeroMQ, whose
+sockets never share an address.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import combinations
 
 from handlers.protocol.address import Address
 from handlers.protocol.unix_address import UnixAddress
+from handlers.protocol.zmq_spec import ZmqSpec, parse_spec
 from proxy.config import Settings
 from proxy.errors import SettingsError
 from proxy.listening import find
@@ -26,7 +28,7 @@ class _Place:
     """What one address of one setting comes to."""
 
     setting: str
-    address: Address | UnixAddress
+    text: str
     bound: tuple[tuple[int, tuple[str, int]], ...]
     """Families, hosts and ports to bind; of a Unix socket its path."""
 
@@ -41,7 +43,7 @@ def find_clashes(settings: Settings) -> Iterator[str]:
     """Name each two addresses that cannot both be listened on, with the settings they stand in."""
     for first, second in combinations(_places(settings), 2):
         if any(_meet(one, other) for one in first.bound for other in second.bound):
-            yield f"{second.setting}: {second.address} is taken by {first.address} of {first.setting}"
+            yield f"{second.setting}: {second.text} is taken by {first.text} of {first.setting}"
 
 
 def _places(settings: Settings) -> Iterator[_Place]:
@@ -55,7 +57,17 @@ def _places(settings: Settings) -> Iterator[_Place]:
     if settings.metrics.address is not None:
         wanted.append(("metrics.listen", settings.metrics.address))
     for setting, address in wanted:
-        yield _Place(setting=setting, address=address, bound=_resolve(address))
+        yield _Place(setting=setting, text=str(address), bound=_resolve(address))
+    zeromq = settings.zeromq
+    for setting, texts in (
+        ("zeromq.pull", (zeromq.pull,)),
+        ("zeromq.sub", () if zeromq.sub_connect else zeromq.sub),
+        ("zeromq.command", (zeromq.command,)),
+        ("zeromq.stats", (zeromq.stats,)),
+        ("session.state", (settings.session.state,) if proxy.workers == 1 else ()),
+    ):
+        for text in filter(None, texts):
+            yield _Place(setting=setting, text=text, bound=_resolve_spec(parse_spec(text)))
 
 
 def _resolve(address: Address | UnixAddress) -> tuple[tuple[int, tuple[str, int]], ...]:
@@ -65,6 +77,21 @@ def _resolve(address: Address | UnixAddress) -> tuple[tuple[int, tuple[str, int]
         return tuple(find(address)) if address.port else ()  # the system chooses ports that are free
     except (OSError, UnicodeError):
         return ()  # listening says so
+
+
+def _resolve_spec(spec: ZmqSpec) -> tuple[tuple[int, tuple[str, int]], ...]:
+    """Resolve as ZeroMQ does: to one address, of IPv4 unless an IPv6 address is written."""
+    if spec.transport == "ipc":
+        return ((socket.AF_UNIX, (spec.address, 0)),)
+    host, _, port = spec.address.rpartition(":")
+    if spec.has_open_port:
+        return ()
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        found = socket.getaddrinfo("0.0.0.0" if host == "*" else host.strip("[]"), int(port), family=family)
+    except (OSError, UnicodeError):
+        return ()  # it may be the name of an interface
+    return ((family, (str(found[0][4][0]), int(port))),)
 
 
 def _meet(one: tuple[int, tuple[str, int]], other: tuple[int, tuple[str, int]]) -> bool:

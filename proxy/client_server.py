@@ -13,9 +13,13 @@ from handlers.protocol.rate import Seldom
 from handlers.protocol.subscribing import LastSeen
 from handlers.timers import TimerWheel
 from proxy.closing import Closings
-from proxy.connection import ClientConnection, ConnectionOptions
+from proxy.connection import ClientConnection
+from proxy.connection_owner import ConnectionOptions
 
 log = logging.getLogger("holdfast.client")
+
+HEAD_SECONDS = 75.0
+"""How long a connection may be without its first whole head where `keep_alive_timeout` is 0."""
 
 
 class ClientServer:
@@ -33,6 +37,7 @@ class ClientServer:
             clock=options.clock, wheel=self.wheel, counters=options.counters, seconds=options.user_timeout
         )
         self.is_draining = False
+        self.patience = options.keep_alive_timeout or HEAD_SECONDS
         self.connection_limit = 0
         """Clients that may be connected at once, held ones too; 0 for as many as come. Set before listening."""
         self._connections: set[ClientConnection] = set()
@@ -80,6 +85,7 @@ class ClientServer:
     def has_entered(self) -> None:
         """Forget one that `enter` has noted: it is admitted next, or gone."""
         self._entering -= 1
+        self._closed.set()
 
     def has_room(self, taken: int) -> bool:
         """Say whether there may be one more where `taken` are."""
@@ -116,8 +122,8 @@ class ClientServer:
         self.options.counters.connection_seconds = int(self._client_seconds)
 
     async def all_closed(self) -> None:
-        """Wait until no client is connected."""
-        while self._open:
+        """Wait until no client is connected, nor at its TLS handshake."""
+        while self._open or self._entering:
             self._closed.clear()
             await self._closed.wait()
 
@@ -153,9 +159,15 @@ class ClientServer:
         for transport in self.open_transports:
             transport.abort()
 
-    def drain(self) -> None:
-        """Close idle connections now, and each other one after the answer it is waiting for."""
+    def drain(self, grace: float) -> None:
+        """Close each connection after the answer it is waiting for, and those that wait for none.
+
+        Of these a request may be on its way: `grace` seconds are left to those that have not sent any yet, and to the
+        others counted from their last answer.
+        """
         self.is_draining = True
+        spared = max(0.0, self.patience - grace)
+        self.patience -= spared
         for connection in self.connections:
             if connection.is_idle:
-                connection.close()
+                connection.hurry(spared)

@@ -25,7 +25,7 @@ from handlers.websocket_control import Controls
 from proxy.client_entrances import ClientEntrances
 from proxy.client_server import ClientServer
 from proxy.config import Settings
-from proxy.connection import ConnectionOptions
+from proxy.connection_owner import ConnectionOptions
 from proxy.drain import Drain
 from proxy.errands import Errands
 from proxy.errors import SettingsError
@@ -174,7 +174,7 @@ class ClientSide:
     async def drain(self) -> None:
         """Stop accepting, end what is held and finish what is running within `drain_timeout`."""
         self._reloader.stop()
-        self._entrances.close()
+        await self._entrances.close(self.draining.grace)
         if self._passing is not None:
             self._passing.close()
         await self.draining.run()

@@ -94,7 +94,14 @@ def load_settings(
     With `pushpin` no file is read: what that says stands in its place.
     """
     try:
-        return _load(file, pushpin, environ, assignments, route_lines, default_files)
+        return _load(
+            file=file,
+            pushpin=pushpin,
+            environ=environ,
+            assignments=assignments,
+            route_lines=route_lines,
+            default_files=default_files,
+        )
     except SettingsError as error:
         oddities = describe_oddities(pushpin) if pushpin else ""
         if not oddities:
@@ -133,6 +140,7 @@ _VARIABLES = {_ENVIRONMENT_PREFIX + name.upper().replace(".", "_"): name for nam
 
 
 def _load(
+    *,
     file: Path | None,
     pushpin: PushpinConf | None,
     environ: Mapping[str, str],

@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 
-from handlers.counters import Counters
 from handlers.deadline import Deadline
-from handlers.door import Door
 from handlers.protocol.address import peer_ip
 from handlers.protocol.subscribing import LastSeen
-from handlers.timers import NOWHERE, Clock, TimerWheel
+from handlers.timers import NOWHERE
 from proxy.body_reader import BodyReader
+from proxy.connection_owner import ConnectionOwner
 from proxy.errors import RequestBodyError
 from proxy.exchange import Exchange, refusal
 from proxy.feed import Feed, Message
 from proxy.incoming import Repetition
-from proxy.protocol.framing import FramingLimits, RequestError, RequestHead
+from proxy.protocol.framing import RequestError, RequestHead
 from proxy.request_body import NO_BODY, RequestBody
 
 log = logging.getLogger("holdfast.client")
@@ -34,47 +31,10 @@ log = logging.getLogger("holdfast.client")
 LINGER_SECONDS = 2.0
 """How long a refused client may go on sending before it is cut; closing at once would destroy the answer."""
 
-HEAD_SECONDS = 75.0
-"""How long a connection may be without its first whole head where `keep_alive_timeout` is 0."""
 DISCARD_SECONDS = 10.0
 """How long the rest of a body that nobody wants may take to come, before its connection is closed."""
 
 BODY_TOO_SLOW = "Request body not received in time."
-
-Serve = Callable[[Exchange], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionOptions:
-    """What all connections of a server share."""
-
-    serve: Serve
-    limits: FramingLimits
-    keep_alive_timeout: float
-    body_timeout: float
-    user_timeout: float
-    clock: Clock
-    counters: Counters
-    log_from: bool
-    """Whether a refused client's address is logged."""
-
-
-class ConnectionOwner(Door, Protocol):
-    """The server, as its connections see it (`proxy.client_server`)."""
-
-    options: ConnectionOptions
-    loop: asyncio.AbstractEventLoop
-    wheel: TimerWheel
-    is_draining: bool
-    """Whether each connection's next answer is its last."""
-
-    def admit(self, connection: ClientConnection, transport: asyncio.Transport) -> bool:
-        """Note a client's transport, or cut it when there is no room."""
-        ...
-
-    def left(self, connection: ClientConnection) -> None:
-        """Forget a connection: it speaks HTTP no more, or is closed."""
-        ...
 
 
 class ClientConnection(asyncio.Protocol):
@@ -92,6 +52,7 @@ class ClientConnection(asyncio.Protocol):
         "_is_body_paused",
         "_is_discarding",
         "_is_kept_paused",
+        "_is_used",
         "_message",
         "_peer",
         "_task",
@@ -125,6 +86,7 @@ class ClientConnection(asyncio.Protocol):
         self._flush_waiter: asyncio.Future[None] | None = None
         self._is_body_paused = False
         self._is_kept_paused = False
+        self._is_used = False  # a request has been answered
         self._is_discarding = False  # the current request is answered, and its body still coming
         self._closes = False  # and once it is here, the connection ends
 
@@ -174,10 +136,23 @@ class ClientConnection(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """Close if nothing has come in time (`handlers.timers.Timed`)."""
-        if self._task is None:
-            self.close()
-        else:
+        if self._task is not None:
             self._count_idle_time()
+            return
+        self.options.counters.connections_cut += self.server.is_draining and self._feed.framer.is_part_way
+        self.close()
+
+    def hurry(self, spared: float) -> None:
+        """Wait `spared` seconds less for the next request; for a first one, or the rest of a head, anew from now."""
+        now = self.options.clock.now()
+        if self._is_used and not self._feed.framer.is_part_way:
+            self.deadline -= spared
+        else:
+            self.deadline = now + self.server.patience
+        if self.deadline <= now:
+            self.expire(now)
+        else:
+            self.server.wheel.watch(self)
 
     @property
     def writable(self) -> asyncio.Transport:
@@ -215,8 +190,8 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request waits for its answer, not even one whose task has yet to begin."""
-        return self._feed.is_between_requests
+        """Whether no request waits for its answer, not even one whose task has yet to begin, and none still comes."""
+        return self._feed.is_between_requests and not self._is_discarding
 
     def close(self) -> None:
         """Close, once what was written has left. A request under way is cancelled then."""
@@ -259,7 +234,7 @@ class ClientConnection(asyncio.Protocol):
         self._feed.let_go()
 
     def _count_idle_time(self) -> None:
-        self.deadline = self.options.clock.now() + (self.options.keep_alive_timeout or HEAD_SECONDS)
+        self.deadline = self.options.clock.now() + self.server.patience
         if self.tick == NOWHERE:  # a deadline that moves away needs no telling
             self.server.wheel.watch(self)
 
@@ -332,13 +307,14 @@ class ClientConnection(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
+        self._is_used = True
         self.retried = None
         self._message = self._feed.go_on()
         if self._message is None:
             self._wait_for_next()
 
     def _wait_for_next(self) -> None:
-        if self.options.keep_alive_timeout > 0:
+        if self.options.keep_alive_timeout > 0 and not self.server.is_draining:
             self._count_idle_time()
         else:
             self.close()

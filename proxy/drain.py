@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Set
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -18,6 +19,9 @@ from proxy.client_server import ClientServer
 from proxy.errands import Errands
 
 log = logging.getLogger("holdfast.drain")
+
+GRACE_SECONDS = 1.0
+"""How long a connection may still begin a request: it may be on its way, and would be lost."""
 
 ERRANDS_SECONDS = 2.0
 """How long backends may take to answer what they are told at the very end."""
@@ -57,22 +61,28 @@ class Drain:
         self._errands = errands
         self._seconds = seconds
 
+    @property
+    def grace(self) -> float:
+        """How many seconds clients have to begin a request, or to finish a TLS handshake."""
+        return min(GRACE_SECONDS, self._seconds / 2)
+
     async def run(self) -> None:
         """Return once no client is left. No new ones may be accepted meanwhile."""
         sessions = tuple(session for room in self._rooms for session in room.sessions)
         log.info("stopping: %d held connections to end within %g seconds", len(sessions), self._seconds)
-        self._clients.drain()
+        cut_before = self._counters.connections_cut
+        self._clients.drain(self.grace)
         for session in sessions:
             self._clock.call_later(self._random() * SPREAD * self._seconds, partial(self._end, session))
         if self._seconds > 0:
-            try:
+            with suppress(TimeoutError):
                 async with Deadline(self._clock, self._seconds):
                     await self._clients.all_closed()
-            except TimeoutError:
-                log.warning("stopping: %d connections cut, they took too long", len(self._clients.open_transports))
         self._counters.connections_cut += len(self._clients.open_transports)
         self._clients.cut_all()
         await self._clients.all_closed()
+        if cut := self._counters.connections_cut - cut_before:
+            log.warning("stopping: %d connections cut, they took too long", cut)
         await self._finish_errands()
 
     async def _finish_errands(self) -> None:

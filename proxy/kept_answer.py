@@ -13,7 +13,7 @@ from proxy.backend import AnswerTruncated, BackendAnswer
 class KeptAnswer:
     """A `proxy.backend.BackendAnswer` with the head of `answer` and a body that begins with `body`."""
 
-    __slots__ = ("_body", "_rest", "headers", "length", "reason", "status")
+    __slots__ = ("_body", "_rest", "dropped", "headers", "length", "reason", "status")
 
     def __init__(self, answer: BackendAnswer, body: bytes, *, rest: BackendAnswer | None = None) -> None:
         """`rest` is where the body goes on; None where `body` is all of it."""
@@ -21,6 +21,7 @@ class KeptAnswer:
         self.reason = answer.reason
         self.headers = answer.headers
         self.length = answer.length
+        self.dropped = answer.dropped
         self._body = body
         self._rest = rest
 

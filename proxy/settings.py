@@ -89,7 +89,8 @@ class ProxySettings:
 
     backend_client: BackendClient = "own"
     """What connects to backends: `own` is Holdfast's own client, `aiohttp` that of the aiohttp library. Both do the
-    same; the own one takes a fraction of the time. A switch back, should some backend not get on with it."""
+    same, but that only the own one mends slips in a backend's answer; it takes a fraction of the time. A switch back,
+    should some backend not get on with it."""
 
     sig_iss: str = "pushpin"
     """`iss` claim of the Grip-Sig token, unless the route has its own. Backends written for Pushpin may check it."""

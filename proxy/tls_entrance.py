@@ -18,9 +18,10 @@ from typing import Protocol, cast
 
 from handlers.counters import Counters
 from handlers.deadline import Deadline
-from handlers.protocol.rate import Seldom
 from handlers.protocol.address import peer_ip
+from handlers.protocol.rate import Seldom
 from handlers.timers import Clock, TimerHandle
+from proxy.accept_queue import take_waiting
 from proxy.certificates import Certificate
 from proxy.tls_transport import LOOP_CLOSE_SECONDS, TlsTransport
 
@@ -62,7 +63,7 @@ class TlsSite:
 
 
 class TlsEntrance:
-    """`open` once, then `close` once."""
+    """`open` once, then `close`; before that, `stop` where handshakes are to come to their end."""
 
     def __init__(
         self, site: TlsSite, sock: socket.socket, *, certificate: Certificate, make: Callable[[], asyncio.Protocol]
@@ -83,14 +84,26 @@ class TlsEntrance:
         self._sock.setblocking(False)
         self._loop.add_reader(self._sock.fileno(), self._accept)
 
+    def stop(self) -> None:
+        """Accept who waits, and then nobody any more; handshakes go on."""
+        for sock in take_waiting(self._sock):
+            self._begin(sock)
+        self._shut()
+
     def close(self) -> None:
-        """Accept nobody any more, and end the handshakes that are under way."""
+        """Accept nobody any more, and end the handshakes that are under way. Harmless when that has been done."""
+        self._shut()
+        for task in self._handshakes:
+            self._site.counters.connections_cut += task.cancelling() == 0
+            task.cancel()
+
+    def _shut(self) -> None:
+        if self._sock.fileno() < 0:
+            return
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         if self._paused is not None:
             self._paused.cancel()
-        for task in self._handshakes:
-            task.cancel()
 
     async def wait_closed(self) -> None:
         """Wait until no handshake is under way."""
@@ -105,12 +118,15 @@ class TlsEntrance:
             except OSError as error:
                 self._pause(error)
                 return
-            if not self._site.room.enter():
-                sock.close()
-                continue
-            task = self._loop.create_task(self._admit(sock), name="TLS handshake")
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            self._begin(sock)
+
+    def _begin(self, sock: socket.socket) -> None:
+        if not self._site.room.enter():
+            sock.close()
+            return
+        task = self._loop.create_task(self._admit(sock), name="TLS handshake")
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
 
     def _pause(self, error: OSError) -> None:
         """Wait: the loop would come back at once, for ever."""

@@ -15,6 +15,7 @@ import msgspec
 from handlers.counters import Counters
 from handlers.deadline import Deadline
 from handlers.protocol.http1 import Headers
+from handlers.protocol.rate import Seldom
 from handlers.timers import Clock
 from proxy.backend import (
     AddressBlocked,
@@ -100,6 +101,7 @@ class Upstream:
         self._counters = counters
         self._pool: BackendPool = AiohttpPool(clock) if settings.backend_client == "aiohttp" else OwnPool(clock)
         self._addresses: dict[tuple[Target, str], BackendAddress] = {}
+        self._drops = Seldom()
         self._plain: dict[int, tuple[Target, BackendAddress]] = {}
         self._contexts: dict[Target, ssl.SSLContext] = {}
 
@@ -139,8 +141,7 @@ class Upstream:
                 except ConnectFailed as error:
                     last = error
                     continue
-                self._counters.backend.observe(self._clock.now() - began)
-                return Reached(target=target, answer=answer)
+                return self._reached(target, answer, began)
             try:
                 address = self._address(target, request.host, is_kept=not request.is_direct)
                 pooled = self._pool.take(address, rested=not may_repeat(request))
@@ -154,13 +155,24 @@ class Upstream:
                 if not (error.is_stale and may_repeat(request)):
                     raise UpstreamError(status=502, detail=f"{target.name}: {error}") from error
                 answer = await self._ask_again(target, request)
-            self._counters.backend.observe(self._clock.now() - began)
-            return Reached(target=target, answer=answer)
+            return self._reached(target, answer, began)
         raise unreachable(targets, status=504 if isinstance(last, TimeoutError) else 502) from last
 
     def answer_limit(self, target: Target) -> float:
         """Return the seconds that `target` has to begin its answer; 0 is no bound."""
         return target.timeout or self._settings.response_timeout
+
+    def _reached(self, target: Target, answer: BackendAnswer, began: float) -> Reached:
+        now = self._clock.now()
+        self._counters.backend.observe(now - began)
+        if answer.dropped:
+            self._counters.headers_dropped += len(answer.dropped)
+            if self._drops.take(now):
+                names = ascii(b", ".join(answer.dropped).decode("latin-1"))
+                log.warning(
+                    "%s: headers left out, their names are none: %.200s (said every 10 seconds)", target.name, names
+                )
+        return Reached(target=target, answer=answer)
 
     async def _learn_length(self, body: RequestBody) -> None:
         try:

@@ -6,6 +6,8 @@ Used by `publish_api.commands` and `control_commands`, which know the port by it
 from __future__ import annotations
 
 import argparse
+import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -39,17 +41,23 @@ class _Refusal(msgspec.Struct):
     message: str
 
 
-def add_port_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where the publish port is, and who asks."""
-    parser.add_argument("--spec", metavar="URL", help=f"the publish port (default: $GRIP_URL or {DEFAULT_SPEC})")
+def add_port_options(parser: argparse.ArgumentParser, *, also: str = "") -> None:
+    """Add the options that say where the publish port is, and who asks. `also` is what else `--spec` may name."""
+    what = f"the publish port{f', or {also}' if also else ''}"
+    parser.add_argument("--spec", metavar="URL", help=f"{what} (default: $GRIP_URL or {DEFAULT_SPEC})")
     credentials = parser.add_mutually_exclusive_group()
     credentials.add_argument("-u", "--user", metavar="USER:PASS", help="authenticate with HTTP Basic")
     credentials.add_argument("-B", "--bearer", metavar="TOKEN", help="authenticate with a bearer token")
 
 
-def find_port(args: argparse.Namespace, environ: Mapping[str, str]) -> Port:
-    """Return the port that `args` or `GRIP_URL` name. Raises CommandError."""
-    target = parse_grip_url(args.spec or environ.get("GRIP_URL") or DEFAULT_SPEC)
+def find_spec(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
+    """Return what `args` or `GRIP_URL` name, or else the publish port's usual URL."""
+    return args.spec or environ.get("GRIP_URL") or DEFAULT_SPEC
+
+
+def find_port(spec: str, args: argparse.Namespace) -> Port:
+    """Return the port at a URL, to be asked with the credentials of `args`. Raises CommandError."""
+    target = parse_grip_url(spec)
     authorization = make_authorization(target, user=args.user, bearer=args.bearer)
     return Port(url=target.publish_url.removesuffix("publish/"), authorization=authorization)
 
@@ -72,9 +80,9 @@ async def call(port: Port, method: str, path: str, *, body: bytes | None = None)
             status = got.status
             answer = await _read(got)
     except TimeoutError as error:
-        raise CommandError(f"no answer within {TIMEOUT:g} seconds") from error
+        raise CommandError(f"no answer from {port.url} within {TIMEOUT:g} seconds") from error
     except (aiohttp.ClientError, OSError) as error:
-        raise CommandError(str(error) or type(error).__name__) from error
+        raise CommandError(_explain(port.url, error)) from error
     if not 200 <= status < 300:
         raise CommandError(_told(answer) or f"the server answered {status}")
     return answer
@@ -82,6 +90,23 @@ async def call(port: Port, method: str, path: str, *, body: bytes | None = None)
 
 def _exact(url: str) -> URL:
     return URL(url, encoded=True)
+
+
+def _explain(url: str, error: Exception) -> str:
+    """Say what was tried, and why it failed."""
+    where = "--spec or GRIP_URL says where it is"
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"the certificate of {url} is not trusted: {error.certificate_error}"
+        case aiohttp.ClientConnectorError(os_error=ssl.SSLError()):
+            return f"{url} does not speak TLS as expected: {error.os_error}; {where}"
+        case aiohttp.ClientConnectorError():
+            number = error.os_error.errno or 0
+            # That of a name that is not found is negative, and its text is plain; other texts are asyncio's.
+            why = os.strerror(number) if number > 0 else error.os_error.strerror or error.os_error
+            return f"cannot connect to the publish port at {url}: {why}; {where}"
+        case _:
+            return f"no answer from {url}: {str(error) or type(error).__name__}"
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

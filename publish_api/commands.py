@@ -1,6 +1,7 @@
 """`holdfast publish`: send one item from a terminal or a script (reference 8.4; flags as pushpin-publish has them).
 
-Called by the console script. It is a publisher like any other: it knows the publish port by its URL only.
+Called by the console script. It is a publisher like any other: it knows the publish port by its URL only, or the PULL
+socket by its endpoint.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from collections.abc import Mapping
 
 from handlers.errors import ItemError
 from handlers.protocol.item_json import encode_publish, parse_publish
-from publish_api.command_client import add_port_options, call, find_port
+from handlers.protocol.items import Item
+from publish_api.command_client import add_port_options, call, find_port, find_spec
 from publish_api.command_item import make_item
 from publish_api.errors import CommandError
+
+_ZEROMQ = ("tcp://", "ipc://")
 
 
 def add_publish_command(
@@ -30,17 +34,15 @@ def add_publish_command(
     parser.add_argument("content", metavar="CONTENT", nargs="?", help="what to send; @FILE sends a file, @- stdin")
     add_item_options(parser)
     add_action_options(parser)
-    add_port_options(parser)
+    add_port_options(parser, also="a ZeroMQ endpoint, tcp://HOST:PORT or ipc://PATH")
 
 
 def run_publish(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Publish what `args` say; return the exit status. `GRIP_URL` is read from `environ`."""
     try:
-        port = find_port(args, environ)
-        body = encode_publish([make_item(args)])
-        # What the port would refuse is told without asking it.
-        parse_publish(body)
-        asyncio.run(call(port, "POST", "publish/", body=body))
+        spec = find_spec(args, environ)
+        send = _push if spec.startswith(_ZEROMQ) else _post
+        send(spec, args)
     except (CommandError, ItemError) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
@@ -72,3 +74,26 @@ def add_action_options(parser: argparse.ArgumentParser) -> None:
     actions.add_argument("--refresh", action="store_true", help="refresh WebSocket sessions")
     parser.add_argument("--close-code", metavar="N", help="code of the WebSocket close (with --close)")
     parser.add_argument("--close-reason", metavar="TEXT", help="reason of the WebSocket close (with --close)")
+
+
+def _post(spec: str, args: argparse.Namespace) -> None:
+    port = find_port(spec, args)
+    _, body = _make(args)
+    asyncio.run(call(port, "POST", "publish/", body=body))
+
+
+def _push(spec: str, args: argparse.Namespace) -> None:
+    if args.user is not None or args.bearer is not None:
+        raise CommandError("ZeroMQ knows no credentials: leave -u and -B out")
+    from publish_api.command_zeromq import push  # with ZeroMQ, which others need not wait for
+
+    item, _ = _make(args)
+    push(spec, item)
+
+
+def _make(args: argparse.Namespace) -> tuple[Item, bytes]:
+    """Return the item, and the request's body. What would be refused is told without asking anybody."""
+    item = make_item(args)
+    body = encode_publish([item])
+    parse_publish(body)
+    return item, body

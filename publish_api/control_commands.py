@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from publish_api.command_client import Port, add_port_options, call, find_port
+from publish_api.command_client import Port, add_port_options, call, find_port, find_spec
 from publish_api.errors import CommandError
 
 NAMES = ("channels", "connections", "disconnect")
@@ -107,7 +107,7 @@ def run_control(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         "disconnect": disconnect,
     }
     try:
-        asyncio.run(runs[args.command](find_port(args, environ), args))
+        asyncio.run(runs[args.command](find_port(find_spec(args, environ), args), args))
     except CommandError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1

@@ -25,6 +25,7 @@ UNMIRRORED = {
     "handlers/errors.py": "as above",
     "publish_api/errors.py": "as above",
     "handlers/door.py": "a typing.Protocol",
+    "proxy/connection_owner.py": "a typing.Protocol and plain values",
     "handlers/protocol/names.py": "types without run-time behaviour",
     "handlers/protocol/instruct.py": "plain values, tested through grip",
     "handlers/protocol/items.py": "plain values, tested through item_json",

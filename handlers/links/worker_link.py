@@ -90,6 +90,8 @@ class WorkerLink:
         """Why it cannot start, for the operator; empty as long as it can."""
         self.has_reloaded = True
         """Whether it has obeyed the last order to load the routes again."""
+        self.has_parted = False
+        """Whether it has ended all it did, in good order: its process is about to end."""
         self.counts: Mapping[str, int] = {}
         """What it has counted, as it last said."""
         self._link = link
@@ -192,6 +194,7 @@ class WorkerLink:
                 if self._tally is not None:
                     self._tally.take(self, message.events)
             case Bye():
+                self.has_parted = True
                 self.send(Farewell())
             case Hello() | Ready() | Failed() | Reloaded():
                 self._change(message)

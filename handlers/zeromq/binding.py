@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket as plain_socket
+from contextlib import suppress
 from pathlib import Path
 
 import zmq
@@ -24,6 +25,27 @@ KEEP_ALIVE_IDLE, KEEP_ALIVE_COUNT, KEEP_ALIVE_INTERVAL = 30, 6, 5
 """TCP keep-alive of sockets that connect: seconds of silence, probes, seconds between them (reference 2.4)."""
 
 
+class SocketFiles:
+    """The files of `ipc://` sockets that were bound, which ZeroMQ leaves behind: removed at the end by who bound."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[Path, tuple[int, int]]] = []
+
+    def add(self, spec: ZmqSpec) -> None:
+        """Remember the file of a socket that was just bound. Others have none."""
+        if spec.transport == "ipc" and not spec.is_abstract:
+            path = Path(spec.address).absolute()
+            self._found.append((path, _inode(path)))
+
+    def remove(self) -> None:
+        """Remove them, but for those that are another's by now. Nobody connects any more; sockets stay as they are."""
+        for path, inode in self._found:
+            with suppress(OSError):
+                if inode == _inode(path):
+                    path.unlink()
+        self._found.clear()
+
+
 def open_socket(context: Context, kind: int, *, high_water: int = HIGH_WATER) -> zmq.Socket[bytes]:
     """Make a socket that is neither bound nor connected. Nothing it has queued outlives it."""
     socket = context.socket(kind)
@@ -32,16 +54,18 @@ def open_socket(context: Context, kind: int, *, high_water: int = HIGH_WATER) ->
     return socket
 
 
-def bind(socket: zmq.Socket[bytes], spec: ZmqSpec, *, ipc_file_mode: str = "") -> str:
+def bind(socket: zmq.Socket[bytes], spec: ZmqSpec, *, ipc_file_mode: str = "", files: SocketFiles | None = None) -> str:
     """Bind; return the endpoint, in which the port is the one the system has chosen where it was to choose.
 
-    Raises OSError with the endpoint as its `filename`.
+    Its file is added to `files`. Raises OSError with the endpoint as its `filename`.
     """
     if spec.transport == "ipc":
         _check_free(spec)
     try:
         _set_family(socket, spec)
         socket.bind(spec.text)
+        if files is not None:
+            files.add(spec)
         if ipc_file_mode and spec.transport == "ipc" and not spec.is_abstract:
             Path(spec.address).chmod(int(ipc_file_mode, 8))
     except OSError as error:  # zmq.ZMQError is none
@@ -80,3 +104,8 @@ def _check_free(spec: ZmqSpec) -> None:
         except OSError:
             return
     raise OSError(errno.EADDRINUSE, "Address already in use", spec.text)
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino

@@ -15,7 +15,7 @@ from handlers.counters import Counters
 from handlers.protocol.tnetstring import Value
 from handlers.protocol.zmq_spec import ZmqSpec
 from handlers.timers import Clock, TimerHandle
-from handlers.zeromq.binding import bind, open_socket
+from handlers.zeromq.binding import SocketFiles, bind, open_socket
 from proxy.protocol.state_call import Args, StateCallError, encode_call, parse_reply
 from proxy.zhttp.port import Parts, Port
 
@@ -49,6 +49,7 @@ class StateService:
         self._counters = counters
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._port: Port | None = None
+        self._files = SocketFiles()
         self._count = 0
         self._pending: dict[bytes, tuple[str, asyncio.Future[Value], TimerHandle]] = {}
 
@@ -57,7 +58,7 @@ class StateService:
         self._context = zmq.Context()
         socket = open_socket(self._context, zmq.DEALER, high_water=HIGH_WATER)
         try:
-            bind(socket, self._spec)
+            bind(socket, self._spec, files=self._files)
         except OSError:
             socket.close(linger=0)
             self._context.term()
@@ -68,6 +69,7 @@ class StateService:
         """End it; calls that are under way fail."""
         for name in tuple(self._pending):
             self._fail(name, "closed")
+        self._files.remove()
         if self._port is not None and self._context is not None:
             self._port.close()
             self._port = None

@@ -61,7 +61,9 @@ def check_answer_head(
         _check_coding([values[index] for index in layout.codings])
     elif layout.lengths:
         length = _read_length({values[index] for index in layout.lengths})
-    return AnswerHead(status=status, reason=reason, headers=headers, length=length, chunked=bool(layout.codings), dropped=dropped)
+    return AnswerHead(
+        status=status, reason=reason, headers=headers, length=length, chunked=bool(layout.codings), dropped=dropped
+    )
 
 
 class _Layout(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,7 +91,7 @@ class AnswerParser:
         self._is_certain = True
         self._mender: HeadMender | None = None
         self._dropped: tuple[bytes, ...] = ()
-        self._early: tuple[bytes, ...] = ()  # what came before the head was here, should it have to be mended
+        self._early: list[bytes] | None = None  # of a head that came in pieces, should it have to be mended
         self._interim = 0
         self._held = 0  # bytes since the last of which something came out
         self.head = None
@@ -117,7 +117,7 @@ class AnswerParser:
             if not self.is_complete:
                 if self._is_begun or self._is_mended:
                     raise AnswerSyntaxError(str(error)) from error
-                self._mend(HeadMender(str(error)), b"".join((*self._early, data)))
+                self._mend(HeadMender(str(error)), b"".join((*(self._early or ()), data)))
                 return
             self.keeps_connection = False  # the answer itself is sound, what stands behind it is not
         if self.head is None and self._is_begun:
@@ -126,8 +126,8 @@ class AnswerParser:
             self._held = 0
         else:
             self._hold(len(data))
-            if self.head is None:
-                self._early += (data,)
+            if self.head is None and not self._is_mended:
+                self._keep_early(data)
 
     def end(self) -> bool:
         """Take the end of what the backend sends; say whether the answer is whole with it."""
@@ -147,6 +147,11 @@ class AnswerParser:
         )
         return parser
 
+    def _keep_early(self, data: bytes) -> None:
+        if self._early is None:
+            self._early = []
+        self._early.append(data)
+
     def _mend(self, mender: HeadMender, data: bytes) -> None:
         """Have a new parser read what the last one has refused, mended, and go on with that one."""
         if not self._is_mended:
@@ -154,8 +159,9 @@ class AnswerParser:
             self._parser = self._new_parser()
             self._headers = []
             self._reason = b""
-            self._early = ()
+            self._early = None
             self._interim = 0
+            self._held = 0
         mender.gather(data)
         self._mender = None
         while not self._is_begun:
@@ -182,7 +188,8 @@ class AnswerParser:
     def _take_head(self, size: int) -> None:
         headers = self._lines
         self._check_interim()
-        if len(headers) > HEADER_LIMIT:
+        self._early = None
+        if len(headers) + len(self._dropped) > HEADER_LIMIT:
             raise AnswerSyntaxError(f"more than {HEADER_LIMIT} header lines")
         if self._held + size > HEAD_LIMIT and sum([len(name) + len(value) for name, value in headers]) > HEAD_LIMIT:
             raise AnswerSyntaxError(f"a head of more than {HEAD_LIMIT} bytes")

@@ -123,6 +123,11 @@ class RequestFramer:
         return self.head is not None and (self.head.chunked or bool(self.head.content_length))
 
     @property
+    def is_part_way(self) -> bool:
+        """Whether a part of the current request's head is here, and not all of it."""
+        return self.head is None and bool(self._pending)
+
+    @property
     def kept(self) -> int:
         """The number of bytes received beyond the current request; 0 while that is incomplete."""
         return len(self._pending) if self.is_complete else 0

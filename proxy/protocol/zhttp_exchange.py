@@ -234,7 +234,14 @@ class ZhttpExchange:
         length = head.length
         if not message.more and not self._is_head and has_body(method=b"", status=head.status):
             length = len(message.body)
-        return replace(head, length=length, chunked=length is None)
+        return AnswerHead(
+            status=head.status,
+            reason=head.reason,
+            headers=head.headers,
+            length=length,
+            chunked=length is None,
+            dropped=head.dropped,
+        )
 
     def _pay(self) -> None:
         if self._owed and self._may_send:

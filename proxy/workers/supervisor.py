@@ -28,7 +28,7 @@ from handlers.timers import Clock
 from proxy.config import Settings
 from proxy.errors import SettingsError
 from proxy.listening import Bound
-from proxy.workers.child import COMMAND, Child
+from proxy.workers.child import COMMAND, Child, describe_status
 from proxy.workers.start import WorkerStart
 
 log = logging.getLogger("holdfast.worker")
@@ -182,10 +182,15 @@ class Supervisor:
             if self._stopping.is_set() or (is_first and not child.link.is_ready):
                 return  # one that never served has failed the start
             is_first = False
+            if child.link.has_parted and not child.link.failure and how == describe_status(0):
+                log.info("%s has ended as it was told to; replaced", child)
+                child = await self._replace(child.link.number, 0.0)
+                continue
             young = young + 1 if self._crew.clock.now() - began < YOUNG_SECONDS else 0
             pause = min(2.0 ** (young - 2), LONGEST_PAUSE) if young > 1 else 0.0
             log.warning("%s %s; replaced in %g seconds", child, child.link.failure or f"has ended {how}", pause)
             child = await self._replace(child.link.number, pause)
+            self._crew.counters.worker_restarts += child is not None
 
     async def _see_through(self, child: Child) -> str:
         """Wait for the end of a life and tidy up behind it; return how it was."""
@@ -217,7 +222,6 @@ class Supervisor:
                 log.error("worker %d cannot be started: %s", number, error)
                 pause = LONGEST_PAUSE
                 continue
-            self._crew.counters.worker_restarts += 1
             if self._stopping.is_set():  # it was missing when the others were told
                 child.kill()
             # Nobody waits for it as for the first ones.

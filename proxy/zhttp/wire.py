@@ -11,7 +11,7 @@ from typing import Protocol
 import zmq
 
 from handlers.protocol.zmq_spec import ZmqSpec
-from handlers.zeromq.binding import Context, bind, open_socket
+from handlers.zeromq.binding import Context, SocketFiles, bind, open_socket
 from proxy.protocol.zhttp import strip_address
 from proxy.protocol.zhttp_spec import stream_specs
 from proxy.zhttp.port import Parts, Port
@@ -69,10 +69,12 @@ class StreamWire:
         out_stream.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a worker that comes again is the same, whatever became of it
         answers.subscribe(sender + b" ")
         sockets = (out, out_stream, answers)
+        self._files = SocketFiles()
         try:
             for socket, place in zip(sockets, stream_specs(spec), strict=True):
-                bind(socket, place, ipc_file_mode=ipc_file_mode)
+                bind(socket, place, ipc_file_mode=ipc_file_mode, files=self._files)
         except OSError:
+            self._files.remove()
             for socket in sockets:
                 socket.close(linger=0)
             raise
@@ -90,6 +92,7 @@ class StreamWire:
 
     def close(self) -> None:
         """Close the sockets."""
+        self._files.remove()
         for port in (self._out, self._out_stream, self._answers):
             port.close()
 
@@ -104,8 +107,9 @@ class WholeWire:
         """Bind the socket. Raises OSError with the endpoint in it."""
         self._owner = owner
         socket = open_socket(context, zmq.DEALER, high_water=FIRST_HIGH_WATER)
+        self._files = SocketFiles()
         try:
-            bind(socket, spec, ipc_file_mode=ipc_file_mode)
+            bind(socket, spec, ipc_file_mode=ipc_file_mode, files=self._files)
         except OSError:
             socket.close(linger=0)
             raise
@@ -121,6 +125,7 @@ class WholeWire:
 
     def close(self) -> None:
         """Close the socket."""
+        self._files.remove()
         self._port.close()
 
     def _take_last(self, parts: Parts) -> None:

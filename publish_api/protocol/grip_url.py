@@ -40,7 +40,7 @@ def parse_grip_url(text: str) -> GripUrl:
     except ValueError as error:
         raise CommandError(f"invalid URL: {text}") from error
     if parts.scheme not in ("http", "https"):
-        raise CommandError(f"not supported yet: publishing to {text} (only http:// and https:// are)")
+        raise CommandError(f"expected an http:// or https:// URL (to publish, also tcp:// or ipc://), got {text}")
     if not host or port == 0:
         raise CommandError(f"invalid URL: {text}")
     if parts.username is not None:

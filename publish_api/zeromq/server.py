@@ -18,9 +18,9 @@ from handlers.broker import PublishSink
 from handlers.counters import Counters
 from handlers.observer import Lingering, Observer, Observers
 from handlers.protocol.items import Item
-from handlers.protocol.zmq_spec import parse_spec
+from handlers.protocol.zmq_spec import ZmqSpec, parse_spec
 from handlers.timers import Clock
-from handlers.zeromq.binding import HIGH_WATER, Context, bind, connect, open_socket
+from handlers.zeromq.binding import HIGH_WATER, Context, SocketFiles, bind, connect, open_socket
 from publish_api.control import Surveyor
 from publish_api.protocol.item_message import parse_pulled, parse_subscribed
 from publish_api.zeromq.commands import Commands
@@ -69,6 +69,7 @@ class ZeroMQServer:
         self._surveyor = surveyor
         self._context: Context | None = None
         self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self._files = SocketFiles()
         self._running: list[Running] = []
         self._observers = observers or Observers()
         self._takes_wildcards = takes_wildcards
@@ -106,10 +107,11 @@ class ZeroMQServer:
         log.info("ZeroMQ: %s", ", ".join(self._endpoints))
 
     def close(self) -> None:
-        """End all of it at once. Harmless when it is closed."""
+        """End all of it at once, and remove the files of sockets. Harmless when it is closed."""
         for each in self._running:
             each.close()
         self._running.clear()
+        self._files.remove()
         for socket in self._sockets.values():
             socket.close(linger=0)
         if self._context is not None:
@@ -123,9 +125,12 @@ class ZeroMQServer:
 
     def _bind(self, name: str, kind: int, text: str, *, high_water: int = HIGH_WATER) -> str:
         socket = self._make(name, kind, high_water=high_water)
-        endpoint = bind(socket, parse_spec(text), ipc_file_mode=self._settings.ipc_file_mode)
+        endpoint = self._bind_socket(socket, parse_spec(text))
         self._endpoints.append(f"{name} on {endpoint}")
         return endpoint
+
+    def _bind_socket(self, socket: zmq.Socket[bytes], spec: ZmqSpec) -> str:
+        return bind(socket, spec, ipc_file_mode=self._settings.ipc_file_mode, files=self._files)
 
     def _open_sub(self, socket: zmq.Socket[bytes]) -> None:
         if self._settings.subscribe == "all":
@@ -135,7 +140,7 @@ class ZeroMQServer:
                 connect(socket, spec)
                 self._endpoints.append(f"sub from {spec.text}")
             else:
-                endpoint = bind(socket, spec, ipc_file_mode=self._settings.ipc_file_mode)
+                endpoint = self._bind_socket(socket, spec)
                 self._endpoints.append(f"sub on {endpoint}")
                 self.uris.setdefault("publish-sub", endpoint)
 

@@ -48,9 +48,11 @@ BROKEN: dict[str, Answer] = {
     "ends in its head": answer(b"HTTP/1.1 200 OK\r\nContent-", Ending.CLOSE),
     "has a header without a colon": answer(b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n"),
     "has two lengths": answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
-    "has a length and chunks": answer(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    "has a length that is none and chunks": answer(
+        b"HTTP/1.1 200 OK\r\nContent-Length: +1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     ),
+    "has a header that is almost a length": answer(b"HTTP/1.1 200 OK\r\nContent Length: 1\r\n\r\na"),
+    "breaks a line in a header without a name": answer(b"HTTP/1.1 200 OK\r\nA B: c\rX: y\r\n\r\n"),
     "switches protocols unasked": answer(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
     "has a head without end": answer(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000),
 }

@@ -183,7 +183,7 @@ async def test_holdfast_runs_from_what_was_imported(tmp_path: Path, backend: Scr
         ),
         (
             "[proxy]\ndebug=true\n",
-            "pushpin.conf: [runner] has none of http_port, https_ports, local_ports: there is nowhere",
+            "pushpin.conf: [runner] has none of http_port, https_ports, local_ports: ",
         ),
         ("[runner]\nhtp_port=7999\n", "; unknown: runner.htp_port (did you mean runner.http_port?)\n"),
     ],

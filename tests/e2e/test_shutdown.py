@@ -63,15 +63,34 @@ async def test_sigterm_closes_idle_clients_and_refuses_new_ones(backend: Scripte
         await busy.send_request("/busy")
         await backend.request()
         app.signal(signal.SIGTERM)
-        assert await idle.until_closed() == b""
         await stopping(app, 0)
         with pytest.raises(ConnectionRefusedError):
             await RawClient.connect(app.proxy_address)
+        await app.advance(1)
+        assert await idle.until_closed() == b""
         gate.set()
         response = await busy.response()
         assert (response.status, response.body) == (200, b"finished\n")
         assert response.values(b"connection") == (b"close",)
         assert await busy.until_closed() == b""
+        assert await app.exit_status() == 0
+
+
+async def test_requests_that_come_just_after_sigterm_are_answered(backend: ScriptedBackend) -> None:
+    """On connections that were there, whether they have been used or not."""
+    async with (
+        AppProcess(f"* {backend.address}", settings=[DRAINING]) as app,
+        await RawClient.connect(app.proxy_address) as used,
+        await RawClient.connect(app.proxy_address) as fresh,
+    ):
+        assert (await used.fetch("/")).status == 200
+        await app.until(lambda counters: counters["connections"] == 2)
+        app.signal(signal.SIGTERM)
+        await stopping(app, 0)
+        for client in (used, fresh):
+            response = await client.fetch("/")
+            assert (response.status, response.values(b"connection")) == (200, (b"close",))
+            assert await client.until_closed() == b""
         assert await app.exit_status() == 0
 
 

@@ -340,6 +340,7 @@ async def test_idle_clients_that_do_not_answer_do_not_keep_it_from_stopping(
             assert (await client.fetch("/")).status == 200
             app.process.terminate()
             await stopping(app, 0)
+            await app.advance(1)
             assert await client.until_closed() == b""
             await pass_time(app, 1)
             assert await app.exit_status() == 0

@@ -17,10 +17,11 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.hub_talking import NEVER, READER, SUBSCRIPTIONS, grant, open_events, published, query, reader, shown
+from tests.proxy.at_once import connect_at_once
 from tests.support.answers import grip_stream
 from tests.support.app_process import ConsoleProcess, console
 from tests.support.backend import ScriptedBackend
-from tests.support.client import RawClient
+from tests.support.client import RawClient, encode_request
 from tests.support.hub_site import HOST, HUB, MIXED, ask, json_of, old_publisher, post
 from tests.support.patience import bounded
 from tests.support.publisher import Publisher, publish, stream_item
@@ -224,6 +225,26 @@ async def test_a_killed_worker_is_replaced_and_its_clients_miss_nothing_of_the_h
             for [again] in back.values():
                 stream = await open_events(again, query(("topic", "a"), ("last_event_id", seen)))
                 assert [event.id for event in await stream.events(3)] == missed
+
+
+async def test_a_worker_that_is_told_to_end_answers_all_who_have_come_and_is_no_alarm() -> None:
+    async with (
+        holdfast() as app,
+        clients_of_all(app.process.pid, app.proxy_address) as clients,
+        AsyncExitStack() as stack,
+    ):
+        worker = next(iter(clients))
+        waiting = [RawClient(stack.enter_context(connect_at_once(app.proxy_address))) for _ in range(50)]
+        for client in waiting:
+            await client.send(encode_request("/"))
+        signal_worker(worker, signal.SIGTERM)
+        for client in waiting:
+            assert (await client.response()).status == 200
+        line = await app.log_line(rf"worker \d \(process {worker}\) has ended")
+        assert "[INFO]" in line
+        assert line.endswith("has ended as it was told to; replaced")
+        await until_metric(app, "workers_alive", 2)
+        assert await metric(app, "worker_restarts_total") == 0
 
 
 async def test_workers_end_with_their_parent_however_it_ends() -> None:

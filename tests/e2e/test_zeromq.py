@@ -94,6 +94,16 @@ async def test_a_pushed_item_reaches_holds_of_every_kind(
         assert [await socket.heard(), await socket.heard()] == ["one", "one"]
 
 
+async def test_the_publish_command_pushes_to_an_endpoint(
+    client: RawClient, backend: ScriptedBackend, folder: Folder
+) -> None:
+    """P15, by ZeroMQ."""
+    await open_stream(client, backend, "/p15", grip_stream("p15"))
+    done = await console("publish", "--spec", f"ipc://{folder}/pull", "p15", "hello")
+    assert done == (0, "Published\n", "")
+    assert await client.chunk() == b"hello\n"
+
+
 async def test_a_list_of_items_is_a_warning_and_the_next_message_counts(
     app: AppProcess, client: RawClient, backend: ScriptedBackend, peer: ZeroMQPeer, folder: Folder
 ) -> None:
@@ -203,6 +213,22 @@ async def test_it_stops_with_publishers_connected(folder: Folder) -> None:
         assert await process.exit_status() == 0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_no_file_of_a_socket_is_left_behind(workers: int, tmp_path: Path) -> None:
+    """Of publishers, of a state service and of workers that connect by ZeroMQ."""
+    names = ("pull", "command", "stats")
+    settings = [f"zeromq.{name}=ipc://{tmp_path}/{name}" for name in names]
+    settings += [f"zeromq.sub=ipc://{tmp_path}/sub,ipc://{tmp_path}/sub2", f"session.state=ipc://{tmp_path}/state"]
+    route = f"*,session zhttp/ipc://{tmp_path}/stream zhttpreq/ipc://{tmp_path}/whole"
+    async with ConsoleProcess(*alone(*settings, f"proxy.workers={workers}", route=route)) as process:
+        made = names_in(tmp_path)
+        assert {*names, "sub", "sub2"} < made
+        assert len(made) == 5 + 5 * workers
+        process.signal(signal.SIGTERM)
+        assert await process.exit_status() == 0
+    assert names_in(tmp_path) == set()
+
+
 @pytest.mark.parametrize("kind", ["tcp", "ipc"])
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_two_of_them_cannot_have_one_endpoint(kind: str, workers: int, folder: Folder) -> None:
@@ -227,6 +253,10 @@ async def test_with_workers_a_pushed_item_reaches_their_clients(backend: Scripte
         await open_stream(client, backend, "/workers", grip_stream("workers"))
         await peer.push(endpoint, encode_tnetstring(stream("workers", "one")))
         assert await client.chunk() == b"one"
+
+
+def names_in(folder: Folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def alone(*settings: str, route: str = "* test") -> list[str]:

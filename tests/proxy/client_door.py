@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from handlers.counters import Counters
 from handlers.timers import Clock
 from proxy.client_server import ClientServer
-from proxy.connection import ClientConnection, ConnectionOptions
+from proxy.connection import ClientConnection
+from proxy.connection_owner import ConnectionOptions
 from proxy.exchange import Exchange
 from proxy.protocol.framing import FramingLimits
 from tests.support.client import RawClient

@@ -41,6 +41,22 @@ async def test_a_connection_that_dies_behind_an_interim_answer_is_not_stale(
     assert not failure.value.is_stale
 
 
+@pytest.mark.parametrize(
+    ("head", "accepted"),
+    [
+        (b"HTTP/1.1 200 OK\r\nA B: c\r\nX : y\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", 1),
+        (b"HTTP/2 200 OK\r\nContent-Length: 5\r\n\r\n", 2),
+    ],
+)
+async def test_a_connection_is_used_again_after_a_slip_that_leaves_no_doubt(
+    pool: OwnPool, backend: ScriptedBackend, head: bytes, accepted: int
+) -> None:
+    backend.default = answer(head, b"hello")
+    for _ in range(2):
+        assert await fetch(pool, backend) == b"hello"
+    assert backend.accepted == accepted
+
+
 async def test_what_comes_unasked_closes_the_connection_at_once_and_is_logged(
     pool: OwnPool, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
 ) -> None:

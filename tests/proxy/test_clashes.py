@@ -6,8 +6,11 @@ import socket
 from contextlib import ExitStack
 
 import pytest
+import zmq
 
 from handlers.protocol.address import parse_address
+from handlers.protocol.zmq_spec import parse_spec
+from handlers.zeromq.binding import Context, bind, open_socket
 from proxy.clashes import find_clashes, refuse_clashes
 from proxy.errors import SettingsError
 from proxy.listening import SocketOptions, listen
@@ -42,6 +45,28 @@ def clashes(*assignments: str) -> list[str]:
             ("proxy.unix_listen=/run/a,/run/b", "publish.listen=unix:/run/b?mode=600"),
             ["publish.listen: unix:/run/b is taken by unix:/run/b of proxy.unix_listen"],
         ),
+        (
+            ("proxy.listen=:80", "zeromq.pull=tcp://127.0.0.1:80", "zeromq.sub=tcp://[::1]:81,tcp://*:82"),
+            ["zeromq.pull: tcp://127.0.0.1:80 is taken by :80 of proxy.listen"],
+        ),
+        (
+            (
+                "zeromq.pull=tcp://localhost:81",
+                "zeromq.sub=tcp://*:81",
+                "zeromq.command=ipc:///a",
+                "zeromq.stats=ipc:///a",
+            ),
+            [
+                "zeromq.sub: tcp://*:81 is taken by tcp://localhost:81 of zeromq.pull",
+                "zeromq.stats: ipc:///a is taken by ipc:///a of zeromq.command",
+            ],
+        ),
+        (
+            ("proxy.unix_listen=/run/a", "session.state=ipc:///run/a"),
+            ["session.state: ipc:///run/a is taken by unix:/run/a of proxy.unix_listen"],
+        ),
+        (("zeromq.pull=tcp://127.0.0.1:81", "zeromq.sub=tcp://127.0.0.1:81", "zeromq.sub_connect=true"), []),
+        (("zeromq.pull=tcp://*:0", "zeromq.command=tcp://*:0", f"zeromq.stats=tcp://{'a' * 64}:1"), []),
         (("proxy.listen=127.0.0.1:80,127.0.0.2:80,[::1]:80", "proxy.tls_listen=127.0.0.1:443"), []),
         (("proxy.listen=127.0.0.1:0,127.0.0.1:0", "publish.listen=127.0.0.1:0"), []),
         (("proxy.unix_listen=/run/a,/run/b", "publish.listen=unix:/run/c"), []),
@@ -70,6 +95,28 @@ def test_they_are_those_that_the_kernel_refuses_to_one_process(first: str, secon
         else:
             is_refused = False
     assert bool(clashes(f"proxy.listen={first}:{port}", f"proxy.tls_listen={second}:{port}")) == is_refused
+
+
+@needs_ipv6
+@pytest.mark.parametrize("second", ["127.0.0.1", "127.0.0.2", "localhost", "*", "[::]", "[::1]"])
+@pytest.mark.parametrize("first", HOSTS)
+def test_of_zeromqs_endpoints_they_are_those_that_zeromq_refuses(first: str, second: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    context: Context = zmq.Context()
+    pull = open_socket(context, zmq.PULL)
+    with ExitStack() as opened:
+        opened.callback(context.term)
+        opened.callback(pull.close)
+        for sock in listen(parse_address(f"{first}:{port}"), SocketOptions(backlog=1)):
+            opened.enter_context(sock)
+        try:
+            bind(pull, parse_spec(f"tcp://{second}:{port}"))
+        except OSError:
+            is_refused = True
+        else:
+            is_refused = False
+    assert bool(clashes(f"proxy.listen={first}:{port}", f"zeromq.pull=tcp://{second}:{port}")) == is_refused
 
 
 def test_the_first_is_an_error_of_the_settings() -> None:

@@ -86,5 +86,5 @@ async def test_without_certificates_it_does_not_load(tmp_path: Path) -> None:
         install(tmp_path, "default", "localhost")
         entrances.load()
         entrances.reload()
-        entrances.close()
+        await entrances.close(0)
         await entrances.wait_closed()

@@ -315,15 +315,57 @@ async def test_a_handler_that_fails_on_a_client_that_is_gone_is_no_error(door: D
     assert await client.until_cut() == b""
 
 
-async def test_draining_closes_idle_connections(door: Door, client: RawClient) -> None:
+async def test_draining_closes_connections_that_have_been_idle(door: Door, client: RawClient) -> None:
+    """Each has the grace: from now on where it has sent nothing yet, else from its last answer."""
+    await client.fetch("/")
+    async with await door.connect() as fresh, await door.connect() as half, await door.connect() as idle:
+        await until(lambda: len(door.clients.open_transports) == 4)
+        await idle.fetch("/")
+        door.clock.advance(2)
+        await client.fetch("/")
+        await half.send(GET[:10])
+        await settle()
+        door.clock.advance(0.5)
+        door.clients.drain(1)
+        assert await idle.until_closed() == b""
+        door.clock.advance(0.375)
+        await settle()
+        assert len(door.clients.open_transports) == 3
+        door.clock.advance(0.25)
+        assert await client.until_closed() == b""
+        assert door.counters.connections_cut == 0
+        door.clock.advance(0.5)
+        for each in (fresh, half):
+            assert await each.until_closed() == b""
+        assert door.counters.connections_cut == 1, "the half of a request"
+
+
+async def test_a_request_that_comes_while_it_drains_is_answered(door: Door, client: RawClient) -> None:
     await client.fetch("/")
     async with await door.connect() as fresh, await door.connect() as half:
         await half.send(GET[:10])
         await until(lambda: len(door.clients.open_transports) == 3)
         await settle()
-        door.clients.drain()
-        for each in (client, fresh, half):
+        door.clients.drain(1)
+        for each, request in ((client, GET), (fresh, GET), (half, GET[10:])):
+            await each.send(request)
+            assert (await each.response()).values(b"connection") == (b"close",)
             assert await each.until_closed() == b""
+
+
+async def test_draining_does_not_destroy_an_answer_whose_request_is_still_coming(door: Door, client: RawClient) -> None:
+    async def answer(exchange: Exchange) -> None:
+        exchange.answer_text(200, "done")
+
+    door.serve = answer
+    request = encode_request("/", method="POST", body=b"words")
+    await client.send(request[:-1])
+    assert (await client.response()).body == b"done\n"
+    door.clients.drain(1)
+    await settle()
+    assert door.clients.open_transports
+    await client.send(request[-1:])
+    assert await client.until_closed() == b""
 
 
 @pytest.mark.parametrize("ticks", range(8))
@@ -332,8 +374,9 @@ async def test_draining_loses_no_request_that_has_come(door: Door, client: RawCl
     door.connection.data_received(GET)
     for _ in range(ticks):
         await asyncio.sleep(0)
-    door.clients.drain()
+    door.clients.drain(1)
     assert (await client.response()).body == b"/ \n"
+    door.clock.advance(1.25)  # it may have been answered before
     assert await client.until_closed() == b""
 
 
@@ -347,7 +390,7 @@ async def test_draining_waits_for_the_answer_and_says_that_it_is_the_last(door: 
     door.serve = wait
     await client.send(GET * 2)
     await until(lambda: door.served)
-    door.clients.drain()
+    door.clients.drain(1)
     gate.set()
     assert (await client.response()).values(b"connection") == (b"close",)
     assert await client.until_cut() == b""

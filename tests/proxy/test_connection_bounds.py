@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from proxy.body_reader import READ_BUFFER
-from proxy.connection import HEAD_SECONDS
+from proxy.client_server import HEAD_SECONDS
 from proxy.exchange import Exchange
 from proxy.feed import KEPT_LIMIT
 from tests.proxy.client_door import Door, echo, listening

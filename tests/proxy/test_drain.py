@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 import pytest
 
 from proxy.app import App
+from proxy.drain import GRACE_SECONDS
+from tests.proxy.at_once import connect_at_once
 from tests.proxy.in_process import advance, client_of, gated, running
 from tests.support.answers import Answer, grip_response, grip_stream, never, text
 from tests.support.backend import ScriptedBackend
@@ -50,11 +53,41 @@ async def test_with_no_client_it_is_over_at_once(app: App) -> None:
 
 async def test_idle_connections_are_closed_and_nobody_new_is_let_in(app: App, client: RawClient) -> None:
     await client.fetch("/")
+    await advance(app, GRACE_SECONDS)
     draining = await begin(app)
     assert await client.until_closed() == b""
     await draining
     with pytest.raises(ConnectionRefusedError):
         await client_of(app)
+
+
+async def test_whoever_is_connected_may_still_send_a_request(app: App) -> None:
+    """Those too of whom the process does not know yet."""
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(await client_of(app))
+        await until(lambda: app.clients.open_transports)
+        waiting = [RawClient(connect_at_once(app.proxy_addresses[0])) for _ in range(20)]
+        task = asyncio.create_task(app.drain())
+        await settle()
+        assert len(app.clients.open_transports) == 21
+        for client in (known, *waiting):
+            await client.send(encode_request("/"))
+            assert (await client.response()).values(b"connection") == (b"close",)
+            assert await client.until_closed() == b""
+            client.close()
+        await task
+        assert app.counters.connections_cut == 0
+
+
+async def test_whoever_sends_nothing_does_not_keep_it_from_ending(app: App, client: RawClient) -> None:
+    await until(lambda: app.clients.open_transports)
+    draining = await begin(app)
+    await advance(app, GRACE_SECONDS - 0.1)
+    assert not draining.done()
+    await advance(app, 0.2)
+    assert await client.until_closed() == b""
+    await draining
+    assert app.counters.connections_cut == 0
 
 
 async def test_a_stream_is_ended_cleanly(app: App, client: RawClient, backend: ScriptedBackend) -> None:

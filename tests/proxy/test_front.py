@@ -313,7 +313,7 @@ async def test_a_request_under_way_is_answered_and_its_connection_closed(
     backend.default = gated(gate, text(b"done"))
     await client.send(encode_request("/") + encode_request("/next"))
     await backend.request()
-    app.clients.drain()
+    app.clients.drain(1)
     gate.set()
     found = await client.response()
     assert (found.body, found.values(b"connection")) == (b"done", (b"close",))

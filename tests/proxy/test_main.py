@@ -47,7 +47,7 @@ def holdfast(*words: str, folder: Path, environ: Mapping[str, str] | None = None
         (("mercure-check", "x"), {}, "there is no key to check a token with"),
         (("--id", "1"), {}, "--id: only together with --pushpin-conf"),
         (("--pushpin-conf", "none.conf"), {}, "none.conf: cannot be read: No such file or directory"),
-        (("--logfile", "none/log"), {}, "none/log: No such file or directory"),
+        (("--logfile", "none/log"), {}, "log.file (--logfile): none/log cannot be opened: No such file or directory"),
         (("--config", "none.toml"), {}, "none.toml: cannot be read: No such file or directory"),
         (("check", "--config", "none.toml"), {}, "none.toml: cannot be read: No such file or directory"),
         (("--listen", "here"), {}, "--listen: proxy.listen: 'here' is not an address"),

@@ -39,14 +39,18 @@ async def test_with_a_certificate_they_come_by_tls(tmp_path: Path, names: tuple[
 
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^publish\.tls_cert: .*/none: No such file"):
-        PublisherEntrance(str(tmp_path / "none"), str(tmp_path / "none"), clock=ManualClock(), counters=Counters(), log_from=False)
+        PublisherEntrance(
+            str(tmp_path / "none"), str(tmp_path / "none"), clock=ManualClock(), counters=Counters(), log_from=False
+        )
 
 
 async def test_so_many_shake_hands_at_once_and_not_for_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     certificate = install(tmp_path, "a", "localhost")
     clock, counters = ManualClock(), Counters()
     key = str(certificate.with_suffix(".key"))
-    entrance = PublisherEntrance(str(certificate), key, clock=clock, counters=counters, log_from=False, handshake_limit=2)
+    entrance = PublisherEntrance(
+        str(certificate), key, clock=clock, counters=counters, log_from=False, handshake_limit=2
+    )
     [sock] = listen(Address(host="127.0.0.1", port=0), SocketOptions(backlog=10))
     address = sock.getsockname()
     served = await entrance.serve(Echo, sock)

@@ -18,6 +18,7 @@ from handlers.protocol.address import Address
 from proxy.certificates import CertificatePair
 from proxy.listening import SocketOptions, listen
 from proxy.tls_entrance import TlsEntrance, TlsSite, ignore_bad_names
+from tests.proxy.at_once import connect_at_once
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
 from tests.support.tls_client import TlsClient, install, trusting
@@ -166,6 +167,25 @@ async def test_closing_ends_handshakes_and_leaves_those_who_are_in_alone(tmp_pat
     assert made.counters.tls_failures == 0
     with pytest.raises(ConnectionRefusedError):
         await RawClient.connect(made.address)
+
+
+async def test_stopping_lets_those_in_who_wait_and_handshakes_go_on(tmp_path: Path) -> None:
+    room = CountedRoom(9)
+    made = Entrance(tmp_path, room)
+    shaking = asyncio.create_task(made.connect())
+    await until(lambda: room.inside == 1)
+    with connect_at_once(made.address) as silent:
+        made.entrance.stop()
+        client = await shaking
+        await client.send(b"hello")
+        assert await client.read_exactly(5) == b"hello"
+        client.close()
+        assert room.inside == 1
+        with pytest.raises(ConnectionRefusedError):
+            await RawClient.connect(made.address)
+        await made.close()
+        assert await RawClient(silent).until_cut() == b""
+    assert (made.counters.connections_cut, made.counters.tls_failures) == (1, 0)
 
 
 async def test_when_files_are_used_up_it_tries_again_in_a_second(

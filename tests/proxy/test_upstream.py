@@ -110,6 +110,27 @@ async def test_a_target_that_answers_badly_is_not_followed_by_the_next(
     assert (failure.value.status, failure.value.is_public, backend.accepted) == (502, False, 1)
 
 
+@pytest.mark.parametrize("upstream", ["own"], indirect=True)
+async def test_headers_that_were_left_out_are_counted_and_told_of_every_ten_seconds(
+    upstream: Upstream,
+    backend: ScriptedBackend,
+    counters: Counters,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backend.default = text(b"x", headers=((b"A B\x9b", b"1"), (b"", b"2"), (b"C" * 300 + b"/", b"3")))
+    for _ in range(3):
+        assert await fetch(upstream, target_of(backend)) == b"x"
+    assert counters.headers_dropped == 9
+    (record,) = caplog.records
+    line = f"{target_of(backend).name}: headers left out, their names are none: 'A B\\x9b, , CCC"
+    assert record.getMessage().startswith(line)
+    assert len(record.getMessage()) < 300
+    clock.advance(10)
+    await fetch(upstream, target_of(backend))
+    assert len(caplog.records) == 2
+
+
 # -- the repeat on a dead pooled connection -----------------------------------------------------------------------
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
 
 import pytest
 
 from publish_api import command_client
 from publish_api.command_client import Port, call
 from publish_api.errors import CommandError
+from tests.support.tls_client import install
 
 
 async def asked(answer: bytes, path: str = "x/", *, body: bytes | None = None) -> tuple[bytes, bytes]:
@@ -75,5 +78,35 @@ async def test_no_answer_is_read_without_end(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_nobody_there_is_the_error() -> None:
-    with pytest.raises(CommandError, match=r"refused|connect"):
+    text = "^cannot connect to the publish port at http://127.0.0.1:1/: Connection refused; --spec or GRIP_URL says"
+    with pytest.raises(CommandError, match=text):
         await call(Port(url="http://127.0.0.1:1/"), "GET", "")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "text"),
+    [
+        ("http", r"^no answer from HERE: .*400"),
+        ("https", r"^HERE does not speak TLS as expected: .*; --spec or"),
+    ],
+)
+async def test_who_speaks_something_else_is_the_error(scheme: str, text: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"SSH-2.0-x\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(CommandError, match=text.replace("HERE", url)):
+            await call(Port(url=url), "GET", "")
+
+
+async def test_a_certificate_of_nobody_known_is_the_error(tmp_path: Path) -> None:
+    install(tmp_path, "default", "localhost")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "default.crt", tmp_path / "default.key")
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(CommandError, match=f"^the certificate of {url} is not trusted: "):
+            await call(Port(url=url), "GET", "")

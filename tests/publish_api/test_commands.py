@@ -3,14 +3,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from handlers.counters import Counters
 from handlers.protocol.items import HttpResponseFormat, HttpStreamFormat, Item, WsMessageFormat
 from handlers.protocol.names import Channel
 from publish_api.commands import add_publish_command, run_publish
 from publish_api.settings import PublishSettings
-from tests.support.publish_port import PublishPort, publish_port
+from publish_api.zeromq.server import ZeroMQServer
+from publish_api.zeromq.settings import ZeroMQSettings
+from tests.support.clock import ManualClock
+from tests.support.publish_port import ListSink, PublishPort, publish_port
+from tests.support.turns import until
 
 ITEM = Item(
     channel=Channel("c"),
@@ -89,7 +95,12 @@ async def test_another_server_s_answer_without_a_text_is_told_by_its_status(
     ("words", "error"),
     [
         (("c",), "must specify content"),
-        (("c", "x", "--spec=ipc://x"), "not supported yet: publishing to ipc://x (only http:// and https:// are)"),
+        (("c", "x", "--spec=ipc://x", "-B", "t"), "ZeroMQ knows no credentials: leave -u and -B out"),
+        (("c", "--spec=ipc://x"), "must specify content"),
+        (
+            ("c", "x", "--spec=ipc://x", "--code=100"),
+            "Invalid format: 'http-response' contains 'code' with invalid value",
+        ),
         (("c", "x", "--spec=http://example.com", "-B", "t"), "Authentication requires https"),
         # What the port would refuse is not sent at all: nothing listens here.
         (("c", "x", "--code=100"), "Invalid format: 'http-response' contains 'code' with invalid value"),
@@ -106,9 +117,27 @@ def test_a_port_that_is_not_there_is_told_with_its_address(capsys: pytest.Captur
 
     out, error = capsys.readouterr()
     assert out == ""
-    assert error.startswith("Error: ")
-    assert "127.0.0.1:1" in error
-    assert error.count("\n") == 1
+    assert error == (
+        "Error: cannot connect to the publish port at http://127.0.0.1:1/: Connection refused; "
+        "--spec or GRIP_URL says where it is\n"
+    )
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+async def test_an_item_goes_by_zeromq_to_an_endpoint(by: str, tmp_path: Path) -> None:
+    spec = f"ipc://{tmp_path}/pull"
+    sink = ListSink()
+    server = ZeroMQServer(ZeroMQSettings(pull=spec), sink, counters=Counters(), clock=ManualClock())
+    server.open()
+    server.begin()
+    try:
+        words = ("c", "x") if by == "variable" else ("c", "x", f"--spec={spec}")
+        environ = {"GRIP_URL": spec if by == "variable" else "http://127.0.0.1:1"}
+        assert await asyncio.to_thread(publish, *words, environ=environ) == 0
+        await until(lambda: bool(sink.items))
+    finally:
+        server.close()
+    assert sink.items == [ITEM]
 
 
 @pytest.mark.parametrize("words", [(), ("c", "x", "--hint", "--close"), ("c", "x", "-u", "a:b", "-B", "t")])

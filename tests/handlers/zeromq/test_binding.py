@@ -10,7 +10,7 @@ import pytest
 import zmq
 
 from handlers.protocol.zmq_spec import parse_spec
-from handlers.zeromq.binding import Context, bind, connect, open_socket
+from handlers.zeromq.binding import Context, SocketFiles, bind, connect, open_socket
 
 Make = Callable[[int], zmq.Socket[bytes]]
 
@@ -74,6 +74,27 @@ def test_a_path_that_a_dead_process_left_behind_is_taken(make: Make, tmp_path: P
         dead.bind(str(path))
     assert path.exists()
     assert bind(make(zmq.PULL), parse_spec(f"ipc://{path}")) == f"ipc://{path}"
+
+
+def test_files_are_removed_at_the_end(make: Make, tmp_path: Path) -> None:
+    files = SocketFiles()
+    for text in (f"ipc://{tmp_path}/a", f"ipc://{tmp_path}/b", f"ipc://@{tmp_path}", "tcp://127.0.0.1:0"):
+        bind(make(zmq.PULL), parse_spec(text), files=files)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    (tmp_path / "b").unlink()
+    files.remove()
+    files.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_anothers_by_now_is_left(make: Make, tmp_path: Path) -> None:
+    files, spec = SocketFiles(), parse_spec(f"ipc://{tmp_path}/pull")
+    bind(make(zmq.PULL), spec, files=files)
+    (tmp_path / "pull").rename(tmp_path / "ours")
+    with plain_socket.socket(plain_socket.AF_UNIX) as other:
+        other.bind(spec.address)
+        files.remove()
+        assert (tmp_path / "pull").is_socket()
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def imported(path: Path, *, instance: Instance | None = None) -> tuple[str, Sett
 
 def same(settings: Settings) -> Settings:
     """Return the settings without what tells where they come from."""
-    return replace(settings, file="", warnings=(), runtime_folder="")
+    return replace(settings, file="", warnings=(), runtime_folder="", runtime_origin="")
 
 
 @pytest.mark.parametrize("instance", [None, Instance(number=3)])

@@ -160,8 +160,8 @@ def test_no_port_for_clients_is_an_error_unless_an_option_names_one(tmp_path: Pa
 def test_a_mistyped_key_is_told_with_what_keeps_it_from_starting(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"connect; unknown: runner.htp_port \(did you mean runner.http_port\?\)$"):
         load(tmp_path, "[runner]\nhtp_port=7999\n")
-    with pytest.raises(SettingsError, match=r"expected a whole number, got 'x'; unknown: runner.y; line 4 has no '='$"):
-        load(tmp_path, "[runner]\nclient_maxconn=x\ny=1\nstray\n")
+    with pytest.raises(SettingsError, match=r"expected a whole number, got 'x'; unknown: z.y; line 5 has no '='$"):
+        load(tmp_path, "[runner]\nclient_maxconn=x\n[z]\ny=1\nstray\n")
     with pytest.raises(SettingsError, match=r"; line 7 has no '='; line 8 has no '='; and 2 more such$"):
         load(tmp_path, "stray\n" * 10)
 

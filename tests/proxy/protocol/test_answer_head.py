@@ -29,6 +29,14 @@ def test_white_space_before_the_colon_goes() -> None:
     assert head.length == 2
 
 
+def test_lines_whose_names_are_none_are_left_out_and_told() -> None:
+    headers = ((b"A B", b"1"), (b"X", b"2"), (b"", b"3"), (b"Content-Length ", b"4"), (b"Y:", b"5"))
+    head = check_answer_head(status=200, reason=b"", headers=headers, dropped=(b"before",))
+    assert head.headers == ((b"X", b"2"), (b"Content-Length", b"4"))
+    assert head.length == 4
+    assert head.dropped == (b"before", b"A B", b"", b"Y:")
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "headers", "text"),
     [
@@ -43,6 +51,8 @@ def test_white_space_before_the_colon_goes() -> None:
         (200, b"", ((b"Content-Length", b"18446744073709551615"),), "Content-Length"),
         (200, b"", ((b"Content-Length", b"1"), (b"Content-Length", b"2")), "Content-Length"),
         (200, b"", ((b"Content-Length", b"-1"),), "Content-Length"),
+        (200, b"", ((b"Content Length", b"1"),), "almost called Content-Length"),
+        (200, b"", ((b"Transfer-Encoding:", b"chunked"),), "almost called"),
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(
@@ -58,5 +68,5 @@ def test_any_head_is_passed_on_or_refused(status: int, reason: bytes, headers: t
         head = check_answer_head(status=status, reason=reason, headers=headers)
     except AnswerHeadError:
         return
-    assert len(head.headers) == len(headers)
+    assert len(head.headers) + len(head.dropped) == len(headers)
     assert b"\n" not in reason + b"".join(name + value for name, value in head.headers)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.protocol.http1 import is_token
 from proxy.protocol.answer_head import AnswerHeadError
 from proxy.protocol.answer_parser import HEAD_LIMIT, HEADER_LIMIT, INTERIM_LIMIT, AnswerParser, AnswerSyntaxError
 
@@ -140,6 +141,79 @@ def test_old_backends_are_understood() -> None:
     assert b"\n" not in folded.headers[0][1]
 
 
+# -- slips that are mended ----------------------------------------------------------------------------------------
+
+A_LINE = b"X-A: 1"
+MENDED: dict[str, tuple[bytes, bool]] = {
+    "a length twice": (LENGTH.replace(A_LINE, b"Content-Length: 5"), True),
+    "a length twice in a line": (LENGTH.replace(b": 5", b": 5, 5"), True),
+    "white space before the colon": (LENGTH.replace(b"X-A:", b"X-A :"), True),
+    "white space before a length's colon": (LENGTH.replace(b"Length:", b"Length :"), True),
+    "no name": (LENGTH.replace(b"X-A", b""), True),
+    "a name of two words": (LENGTH.replace(b"X-A", b"X A"), True),
+    "length and chunks": (CHUNKED.replace(b"Transfer", b"Content-Length: 7\r\nTransfer", 1), False),
+    "chunks and length": (CHUNKED.replace(b"chunked", b"chunked\r\nContent-Length: 7", 1), False),
+    "behind interim answers": (INTERIM + INTERIM + LENGTH.replace(b"X-A", b"X A"), True),
+    "in an interim answer": (INTERIM + INTERIM.replace(b"Link", b"L k") + LENGTH.replace(A_LINE, b"Y: z"), True),
+    "HTTP/2": (LENGTH.replace(b"HTTP/1.1", b"HTTP/2"), False),
+}
+
+
+@pytest.mark.parametrize(("data", "keeps"), MENDED.values(), ids=MENDED.keys())
+def test_an_answer_with_a_slip_is_read(data: bytes, keeps: bool) -> None:
+    found = parsed(data)
+    assert (found.status, found.reason, found.body) == (200, b"OK", b"hello")
+    assert (found.is_complete, found.keeps_connection) == (True, keeps)
+    framing = [name for name, _ in found.headers if name in (b"Content-Length", b"Transfer-Encoding")]
+    assert len(framing) == 1
+    assert all(is_token(name) for name, _ in found.headers)
+    for size in range(1, len(data)):
+        assert parsed(*(data[start : start + size] for start in range(0, len(data), size))) == found
+    assert not parsed(data + LENGTH).keeps_connection
+    for cut in range(len(data)):
+        assert not parsed(data[:cut], ends=True).is_complete
+
+
+def test_what_was_left_out_of_an_answer_is_told_once() -> None:
+    parser = AnswerParser()
+    for data, dropped in ((MENDED["a name of two words"][0], (b"X A",)), (LENGTH, ())):
+        assert parsed(data, parser=parser).keeps_connection
+        assert parser.head is not None
+        assert parser.head.dropped == dropped
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_no_body_comes_with_these_though_length_and_chunks_say_so(status: bytes) -> None:
+    head = b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for data in (head, head + b"0\r\n\r\n"):
+        found = parsed(data)
+        assert (found.body, found.is_complete, found.keeps_connection) == (b"", True, False)
+
+
+def test_slips_in_the_answer_to_a_head_and_in_one_that_ends_with_the_connection() -> None:
+    for data in MENDED.values():
+        found = parsed(data[0], is_head=True)
+        assert (found.body, found.is_complete, found.keeps_connection) == (b"", True, False)
+    found = parsed(TO_EOF.replace(b"OK\r\n", b"OK\r\nA B: c\r\n"), ends=True)
+    assert (found.body, found.is_complete) == (b"hello", True)
+
+
+@pytest.mark.parametrize("size", [1, 30, 1000])
+def test_a_101_with_a_slip_ends_http_too(size: int) -> None:
+    parser = AnswerParser()
+    parser.begin(False, True)
+    data = SWITCH.replace(b"Upgrade: x", b"A B: c\r\nUpgrade : x") + LENGTH
+    behind = b""
+    for start in range(0, len(data), size):
+        piece = data[start : start + size]
+        if parser.is_switched:
+            behind += piece
+        else:
+            parser.feed(piece)
+    assert parser.is_switched
+    assert parser.tail + behind == LENGTH
+
+
 # -- 101 ----------------------------------------------------------------------------------------------------------
 
 
@@ -174,6 +248,10 @@ def test_any_other_101_is_none(data: bytes, may_switch: bool) -> None:
         b"HTTP/1.1 200 " + b"x" * 300_000,
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (HEADER_LIMIT + 1) + b"\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000,
+        b"HTTP/1.1 200 OK\r\nA B: c\r\nX: " + b"x" * 300_000,
+        b"HTTP/1.1 200 OK\r\nA B: c\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b":\r\n" * (HEADER_LIMIT + 1) + b"\r\n",
+        b"HTTP/1.1 103 Early\r\nA B: c\r\n\r\n" * (INTERIM_LIMIT + 1) + LENGTH,
         INTERIM * (INTERIM_LIMIT + 1) + LENGTH,
         INTERIM * 10_000,
         CHUNKED[:-16] + b"X: " + b"x" * 300_000,
@@ -181,7 +259,8 @@ def test_any_other_101_is_none(data: bytes, may_switch: bool) -> None:
         CHUNKED[: CHUNKED.index(b"3;x")] + b"3;x=" + b"x" * 600_000,
     ],
     ids=[
-        "header", "header without end", "reason without end", "headers", "headers without end", "interim answers",
+        "header", "header without end", "reason without end", "headers", "headers without end",
+        "mended, without end", "mended", "mended, headers", "mended, interim answers", "interim answers",
         "interim answers alone", "trailer", "trailers", "chunk extension",
     ],
 )  # fmt: skip
@@ -216,8 +295,13 @@ def test_long_bodies_are_not_bounded_here() -> None:
         b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"Transfer-Encoding: chunked\r\n" * 2 + b"Content-Length: 5\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nA B: c\r\nX: a\rY: b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nA B: c\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 100 Go on\r\nA B: c\r\n\r\nHTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\nhello",

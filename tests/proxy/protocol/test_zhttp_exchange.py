@@ -180,6 +180,14 @@ def test_errors_and_cancels_need_no_number() -> None:
     assert other.failure == ("cancel", "the worker gave the request up")
 
 
+def test_headers_whose_names_are_none_are_left_out() -> None:
+    talk = Talk()
+    talk.hear(status=200, headers=((b"A B", b"x"), (b"C ", b"d"), (b"", b"y")), body=b"x")
+    head = talk.machine.head
+    assert head is not None
+    assert (head.headers, head.dropped) == (((b"C", b"d"),), (b"A B", b""))
+
+
 @pytest.mark.parametrize(
     ("fields", "detail"),
     [

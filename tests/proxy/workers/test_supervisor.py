@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from pathlib import Path
@@ -84,6 +85,28 @@ async def test_one_that_dies_young_again_and_again_is_replaced_more_and_more_slo
         kill(child)
         await replaced(made, child)
         assert "replaced in 0 seconds" in caplog.text
+
+
+async def test_one_that_ends_as_it_was_told_to_is_replaced_and_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with manned(SERVE + "hear(); say(Bye()); hear()\n", workers=1) as made:
+        await made.supervisor.start()
+        [child] = made.supervisor.children
+        made.crew.fan.recover()
+        await replaced(made, child)
+        told = [(each.levelname, each.message) for each in caplog.records if f"process {child.pid}" in each.message]
+        assert told == [("INFO", f"worker 1 (process {child.pid}) has ended as it was told to; replaced")]
+        assert made.crew.counters.worker_restarts == 0
+
+
+async def test_one_that_ends_by_itself_is_an_alarm_whatever_its_status(caplog: pytest.LogCaptureFixture) -> None:
+    async with manned(SERVE + "hear()\n", workers=1) as made:
+        await made.supervisor.start()
+        [child] = made.supervisor.children
+        made.crew.fan.recover()
+        await replaced(made, child)
+        assert f"worker 1 (process {child.pid}) has ended with status 0; replaced in 0 seconds" in caplog.text
+        assert made.crew.counters.worker_restarts == 1
 
 
 async def test_one_that_waits_to_be_replaced_does_not_hold_up_the_end() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.protocol.carried_name import carry
 from handlers.protocol.hold_id import HoldId
 from handlers.protocol.survey import (
     CloseConnection,
@@ -139,8 +140,10 @@ def test_a_list_asks_for_one_more_than_the_page_holds() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_any_name_can_be_asked_for(name: str) -> None:
-    assert parse_control("GET", f"/channels/{quote(name, safe='')}/") == CountChannel(name)
-    assert parse_control("GET", "/channels/?" + urlencode({"prefix": name})) == ListChannels(prefix=name, limit=101)
+    assert parse_control("GET", f"/channels/{quote(name, safe='')}/") == CountChannel(carry(name))
+    assert parse_control("GET", "/channels/?" + urlencode({"prefix": name})) == ListChannels(
+        prefix=carry(name), limit=101
+    )
 
 
 @given(st.sampled_from(["GET", "HEAD", "DELETE", "POST"]), st.text(st.characters(min_codepoint=32, max_codepoint=126)))
