@@ -382,9 +382,9 @@ async def test_a_drain_tells_of_everybody_that_leaves_to_those_still_there() -> 
         assert await app.exit_status() == 0
         told = [left_of(await client.until_closed()) for client in watchers]
     assert any(told)
-    for each in told:
-        assert len(each) == len(set(each))
-        assert came[0].issuperset(each)
+    for subscribers in told:
+        assert len(subscribers) == len(set(subscribers))
+        assert came[0].issuperset(subscribers)
 
 
 def left_of(body: bytes) -> list[str]:
