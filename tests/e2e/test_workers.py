@@ -17,9 +17,9 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.hub_talking import NEVER, READER, SUBSCRIPTIONS, grant, open_events, published, query, reader, shown
-from tests.proxy.at_once import connect_at_once
 from tests.support.answers import grip_stream
 from tests.support.app_process import ConsoleProcess, console
+from tests.support.at_once import connect_at_once
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, encode_request
 from tests.support.hub_site import HOST, HUB, MIXED, ask, json_of, old_publisher, post

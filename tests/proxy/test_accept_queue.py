@@ -13,7 +13,7 @@ import pytest
 from handlers.protocol.address import Address
 from proxy.accept_queue import take_waiting
 from proxy.listening import SocketOptions, listen
-from tests.proxy.at_once import connect_at_once
+from tests.support.at_once import connect_at_once
 
 
 @pytest.fixture(params=["127.0.0.1", ""], ids=["IPv4", "both"])

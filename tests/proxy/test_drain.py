@@ -11,9 +11,9 @@ import pytest
 
 from proxy.app import App
 from proxy.drain import GRACE_SECONDS
-from tests.proxy.at_once import connect_at_once
 from tests.proxy.in_process import advance, client_of, gated, running
 from tests.support.answers import Answer, grip_response, grip_stream, never, text
+from tests.support.at_once import connect_at_once
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, encode_request
 from tests.support.publisher import close_item, publish

@@ -18,7 +18,7 @@ from handlers.protocol.address import Address
 from proxy.certificates import CertificatePair
 from proxy.listening import SocketOptions, listen
 from proxy.tls_entrance import TlsEntrance, TlsSite, ignore_bad_names
-from tests.proxy.at_once import connect_at_once
+from tests.support.at_once import connect_at_once
 from tests.support.client import RawClient
 from tests.support.clock import ManualClock
 from tests.support.tls_client import TlsClient, install, trusting
