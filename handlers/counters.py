@@ -90,7 +90,7 @@ class Counters(Latencies):
     publications_late: int = 0
     """Items delivered without the one that they follow: it did not come within `hold.message_wait`."""
     publishes_refused: int = 0
-    """Requests to the publish port answered with an error."""
+    """Requests to the publish port answered with an error, but for probes that are told no."""
     deliveries: int = 0
     """Items written to held connections."""
     publications_lost: int = 0
@@ -220,7 +220,7 @@ class Counters(Latencies):
     questions_unanswered: int = 0
     """Times that a worker did not say in time which connections it holds, so that whoever asked was told 503."""
     questions_refused: int = 0
-    """Questions for connections on the ZeroMQ command socket that were refused, since 1,000 were unanswered."""
+    """Questions for connections on the ZeroMQ command socket that were refused, since too many were unanswered."""
     zeromq_items: int = 0
     """Items received by ZeroMQ, duplicates among them."""
     zeromq_refused: int = 0

@@ -12,6 +12,8 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from handlers.counters import Counters
+
 log = logging.getLogger("holdfast.client")
 
 SO_ATTACH_FILTER = 26
@@ -30,21 +32,29 @@ _NO_SYN = (
 """Code for the kernel's packet filter: (operation, jump if true, jump if false, operand)."""
 
 
-def take_waiting(sock: socket.socket) -> list[socket.socket]:
+def take_waiting(sock: socket.socket, counters: Counters) -> list[socket.socket]:
     """Accept all who wait at a listening socket, which the caller is to close in the same turn.
+
+    Where there are no descriptors for them they are cut, which is logged, and counted as one: nobody knows how many.
 
     Who comes between this and the closing is not answered by the kernel, and so comes again a second later, when
     there is another worker, or the next process, or nobody. Left are handshakes that are half done: for those
     whose last packet comes after the closing there is nobody, and the kernel resets them.
     """
-    taken = list(_accepted(sock))
-    if sock.family != socket.AF_UNIX:
-        _refuse_newcomers(sock)
-        taken += _accepted(sock)
+    taken: list[socket.socket] = []
+    try:
+        taken.extend(_accepted(sock))
+        if sock.family != socket.AF_UNIX:
+            _refuse_newcomers(sock)
+            taken.extend(_accepted(sock))
+    except OSError as error:
+        counters.connections_cut += 1
+        log.warning("stopping: whoever waits to be accepted is cut: %s", error.strerror)
     return taken
 
 
 def _accepted(sock: socket.socket) -> Iterator[socket.socket]:
+    """Yield who waits. Raises OSError when somebody cannot be accepted."""
     for _ in range(_LIMIT):
         try:
             connection, _ = sock.accept()
@@ -52,9 +62,6 @@ def _accepted(sock: socket.socket) -> Iterator[socket.socket]:
             return
         except ConnectionAbortedError:
             continue
-        except OSError as error:
-            log.warning("stopping: whoever waits to be accepted is cut: %s", error.strerror)
-            return
         connection.setblocking(False)
         yield connection
 

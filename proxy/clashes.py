@@ -82,7 +82,8 @@ def _resolve(address: Address | UnixAddress) -> tuple[tuple[int, tuple[str, int]
 def _resolve_spec(spec: ZmqSpec) -> tuple[tuple[int, tuple[str, int]], ...]:
     """Resolve as ZeroMQ does: to one address, of IPv4 unless an IPv6 address is written."""
     if spec.transport == "ipc":
-        return ((socket.AF_UNIX, (spec.address, 0)),)
+        path = f"\0{spec.address[1:]}" if spec.is_abstract else spec.address
+        return ((socket.AF_UNIX, (path, 0)),)
     host, _, port = spec.address.rpartition(":")
     if spec.has_open_port:
         return ()

@@ -82,7 +82,7 @@ class ClientEntrances:
         """
         late: list[socket.socket] = []
         for server, sock in self._plain:
-            late += take_waiting(sock)
+            late += take_waiting(sock, self._site.counters)
             server.close()
         for entrance in self._tls:
             entrance.stop()

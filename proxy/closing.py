@@ -38,9 +38,8 @@ class Closings:
         transport.close()
         if not transport.get_write_buffer_size() or transport in self._waiting:
             return
-        sock = transport.get_extra_info("socket")
-        if sock is None or sock.fileno() < 0:
-            return  # SockJS's transports see to themselves too; uvloop tells of bytes for a moment after the end
+        if _has_ended(transport):
+            return
         if transport.get_extra_info("sslcontext") is None:
             closing = self._waiting[transport] = _Closing(self, transport)
             self._watch(closing)
@@ -53,7 +52,7 @@ class Closings:
 
     def look_at(self, closing: _Closing) -> None:
         """Go on waiting for a client that has taken something, or cut it."""
-        if not closing.transport.get_write_buffer_size():
+        if not closing.transport.get_write_buffer_size() or _has_ended(closing.transport):
             self._waiting.pop(closing.transport, None)  # all is gone, and the loop is about to say so
             return
         unsent = unsent_of(closing.transport)
@@ -85,6 +84,12 @@ class _Closing:
     def expire(self, now: float) -> None:
         """Look how it goes."""
         self._closings.look_at(self)
+
+
+def _has_ended(transport: asyncio.Transport) -> bool:
+    """Say whether it has no socket any more: uvloop tells of bytes for a moment after that. SockJS's have never one."""
+    sock = transport.get_extra_info("socket")
+    return sock is None or sock.fileno() < 0
 
 
 def unsent_of(transport: asyncio.Transport) -> int:

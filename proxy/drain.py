@@ -5,6 +5,7 @@ Spreading matters: every client that is ended comes back at once, to another pro
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Set
 from contextlib import suppress
@@ -78,7 +79,7 @@ class Drain:
             with suppress(TimeoutError):
                 async with Deadline(self._clock, self._seconds):
                     await self._clients.all_closed()
-        self._counters.connections_cut += len(self._clients.open_transports)
+        self._counters.connections_cut += sum(map(_has_more_to_come, self._clients.open_transports))
         self._clients.cut_all()
         await self._clients.all_closed()
         if cut := self._counters.connections_cut - cut_before:
@@ -101,3 +102,8 @@ class Drain:
         if any(session in room.sessions for room in self._rooms):
             self._counters.sessions_drained += 1
             guarded(session, session.drain)
+
+
+def _has_more_to_come(transport: asyncio.Transport) -> bool:
+    """Say whether cutting it now takes something from its client: of one by TLS that is closed we wait for its word."""
+    return not transport.is_closing() or transport.get_write_buffer_size() > 0

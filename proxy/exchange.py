@@ -141,9 +141,8 @@ class Exchange:
         self._connection.outlives_client = True
 
     def heed_client(self) -> None:
-        """Be cancelled again when the client leaves. Raises ConnectionResetError when it has left meanwhile."""
+        """Be cancelled again when the client leaves. If it has left, to answer raises ConnectionResetError."""
         self._connection.outlives_client = False
-        _ = self._connection.writable
 
     def send_continue(self) -> None:
         """Tell a client that waits for it to send its body (RFC 9110 section 10.1.1)."""

@@ -86,7 +86,7 @@ class TlsEntrance:
 
     def stop(self) -> None:
         """Accept who waits, and then nobody any more; handshakes go on."""
-        for sock in take_waiting(self._sock):
+        for sock in take_waiting(self._sock, self._site.counters):
             self._begin(sock)
         self._shut()
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from handlers.protocol.item_json import encode_item
 from handlers.protocol.items import Item
@@ -21,6 +22,9 @@ from publish_api.errors import CommandError
 PATIENCE: Final = 5.0
 """Seconds until somebody must be there, and then again until he must have taken the item."""
 
+SLACK: Final = 0.01
+"""How much earlier than it should ZeroMQ may lose its patience."""
+
 
 def push(text: str, item: Item, *, patience: float = PATIENCE) -> None:
     """Send the item to the endpoint, and return when it has left. Raises CommandError."""
@@ -28,31 +32,46 @@ def push(text: str, item: Item, *, patience: float = PATIENCE) -> None:
         spec = parse_spec(text)
     except ValueError as error:
         raise CommandError(str(error)) from error
-    message = b"J" + msgspec.json.encode(encode_item(item))
     context: Context = zmq.Context()
-    try:
-        _send(context, spec, message, patience)
-        begun = time.monotonic()
-    finally:
-        context.term()  # waits for what has not left, as long as the socket lingers
-    if time.monotonic() - begun >= patience:
-        raise CommandError(f"{spec.text} did not take the item within {patience:g} seconds")
-
-
-def _send(context: Context, spec: ZmqSpec, message: bytes, patience: float) -> None:
-    """Hand the message to a connection that is there: without one, ZeroMQ would keep it and say nothing."""
     socket = open_socket(context, zmq.PUSH)
-    linger = 0
+    monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED)
     try:
-        socket.setsockopt(zmq.IMMEDIATE, 1)
+        _reach(socket, spec, patience)
+        while monitor.poll(0):
+            monitor.recv_multipart()  # of connections before this one
+        _send(socket, spec, b"J" + msgspec.json.encode(encode_item(item)))
+        _see_off(socket, monitor, spec, patience)
+    finally:
+        socket.close(linger=0)
+        monitor.close(linger=0)
+        context.term()
+
+
+def _reach(socket: zmq.Socket[bytes], spec: ZmqSpec, patience: float) -> None:
+    """Wait for a connection: without one, ZeroMQ would keep the message and say nothing."""
+    socket.setsockopt(zmq.IMMEDIATE, 1)
+    try:
         connect(socket, spec)
-        if not socket.poll(int(patience * 1000), zmq.POLLOUT):
-            raise CommandError(f"nobody takes items by ZeroMQ at {spec.text}: tried for {patience:g} seconds")
-        socket.send(message, flags=zmq.NOBLOCK)
-        linger = int(patience * 1000)
     except OSError as error:
         raise CommandError(f"cannot connect to {spec.text}: {error.strerror}") from error
+    if not socket.poll(int(patience * 1000), zmq.POLLOUT):
+        text = f"nobody takes items by ZeroMQ at {spec.text}, which should be a PULL socket"
+        raise CommandError(f"{text}: tried for {patience:g} seconds")
+
+
+def _send(socket: zmq.Socket[bytes], spec: ZmqSpec, message: bytes) -> None:
+    try:
+        socket.send(message, flags=zmq.NOBLOCK)
     except zmq.ZMQError as error:
         raise CommandError(f"{spec.text} is gone again: {error}") from error
-    finally:
-        socket.close(linger=linger)
+
+
+def _see_off(socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes], spec: ZmqSpec, patience: float) -> None:
+    """Close, and wait until what was sent has left. Raises CommandError if it may not have."""
+    begun = time.monotonic()
+    socket.close(linger=int(patience * 1000))
+    while (event := recv_monitor_message(monitor)["event"]) != zmq.EVENT_MONITOR_STOPPED:
+        if event == zmq.EVENT_DISCONNECTED:
+            raise CommandError(f"{spec.text} has gone while it was sent the item, which may be lost")
+    if time.monotonic() - begun >= patience - SLACK:
+        raise CommandError(f"{spec.text} did not take the item within {patience:g} seconds")

@@ -131,7 +131,7 @@ async def list_connections(port: Port, args: argparse.Namespace) -> None:
 async def disconnect(port: Port, args: argparse.Namespace) -> None:
     """End a connection."""
     wanted = encode_query({"code": args.code, "reason": args.reason})
-    await call(port, "DELETE", f"connections/{quote(args.id, safe='')}/{wanted}")
+    await call(port, "DELETE", f"connections/{quote(args.id, safe='', errors='surrogateescape')}/{wanted}")
     sys.stdout.write("Closed\n")
 
 

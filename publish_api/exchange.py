@@ -87,14 +87,15 @@ class Exchange:
                 line = plan.line + str(len(self.items))
                 log.info(line)
             return
-        if answer.status >= 400 and not plan.is_probe:
+        says_no = plan.is_probe and answer.status == 503
+        if answer.status >= 400 and not says_no:
             counters.publishes_refused += 1
-        level = level_of(answer.status, is_probe=plan.is_probe)
+        level = logging.WARNING if says_no else level_of(answer.status, is_probe=plan.is_probe)
         log.log(level, "control: %s code=%d %d%.500s", plan.label, answer.status, len(answer.body), answer.note)
 
 
 def level_of(status: int, *, is_probe: bool) -> int:
-    """Return how much a request's line matters. Probes come every few seconds, and say no of a stop in good order."""
+    """Return how much a request's line matters. Probes come every few seconds."""
     if status < 400:
         return logging.DEBUG if is_probe else logging.INFO
-    return logging.WARNING if status < 500 or (is_probe and status == 503) else logging.ERROR
+    return logging.WARNING if status < 500 else logging.ERROR

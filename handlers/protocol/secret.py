@@ -47,6 +47,9 @@ def decode_secret(text: str) -> bytes:
         except UnicodeEncodeError as error:
             raise ValueError("is not UTF-8") from error
     try:
-        return decode_base64(text.removeprefix("base64:"))
+        secret = decode_base64(text.removeprefix("base64:"))
     except ValueError as error:
         raise ValueError("what follows base64: is not base64") from error
+    if not secret:
+        raise ValueError("nothing follows base64:")
+    return secret

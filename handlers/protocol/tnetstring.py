@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from handlers.protocol.fields import encode_field
+
 Value: TypeAlias = "bytes | int | float | bool | list[Value] | dict[str, Value] | None"
 """What is read. Text comes as bytes, as the format has no other; keys of a map are UTF-8."""
 
@@ -53,7 +55,7 @@ def encode_tnetstring(value: Encodable) -> bytes:
     """
     match value:
         case str():
-            return _tagged(value.encode("utf-8", "surrogateescape"), BYTES)
+            return _tagged(encode_field(value), BYTES)
         case bytes():
             return _tagged(value, BYTES)
         case bool():  # before int, which it is
@@ -70,7 +72,7 @@ def encode_tnetstring(value: Encodable) -> bytes:
             return _tagged(b"".join([encode_tnetstring(each) for each in value]), LIST)
         case Mapping():
             return _tagged(
-                b"".join([_tagged(key.encode(), BYTES) + encode_tnetstring(each) for key, each in value.items()]), MAP
+                b"".join([encode_tnetstring(key) + encode_tnetstring(each) for key, each in value.items()]), MAP
             )
 
 

@@ -51,6 +51,8 @@ def parse_spec(text: str) -> ZmqSpec:
     if separator and transport == "ipc":
         if not address or len(address.encode()) > PATH_LIMIT:
             raise ValueError(f"{text!r} has no path, or one of more than {PATH_LIMIT} bytes")
+        if address == "*":
+            raise ValueError(f"{text!r} is a path of ZeroMQ's choice, which nobody else knows")
         return ZmqSpec(transport="ipc", address=address)
     raise ValueError(f"{text!r} is no ZeroMQ endpoint: expected tcp://HOST:PORT or ipc://PATH")
 

@@ -91,10 +91,10 @@ class StateService:
     def _start(self, method: str, args: Args) -> asyncio.Future[Value]:
         self._count += 1
         name = b"%d" % self._count
+        data = encode_call(sender=self._sender, name=name, method=method, args=args)
         reply: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
         timer = self._clock.call_later(CALL_SECONDS, lambda: self._fail(name, f"no reply in {CALL_SECONDS:g} second"))
         self._pending[name] = method, reply, timer
-        data = encode_call(sender=self._sender, name=name, method=method, args=args)
         if self._port is None or not self._port.try_send([b"", data]):
             self._fail(name, "nobody is connected")
         return reply

@@ -65,7 +65,7 @@ class PresenceNotifier:
         if lost:
             self._lose(lost)
             if self._losses.take(now):
-                text = "presence: %d notices wait, so that further ones are dropped (said every 10 seconds)"
+                text = "presence: %d notices wait, some are dropped, ends of connections first (said every 10 seconds)"
                 log.warning(text, len(self._queue))
         self._arm()
 

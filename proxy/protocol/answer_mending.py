@@ -60,13 +60,14 @@ def mend_head(head: bytes) -> MendedHead:
 class HeadMender:
     """Gathers what the parser has refused, and gives it back head by head: interim answers have one, too."""
 
-    __slots__ = ("_gathered", "_searched", "fault")
+    __slots__ = ("_gathered", "_is_begun", "_searched", "fault")
 
     def __init__(self, fault: str) -> None:
         """`fault` is what the parser had to say."""
         self.fault = fault
         self._gathered = bytearray()
         self._searched = 0
+        self._is_begun = False  # the status line of the next head has been looked at
 
     def __len__(self) -> int:
         return len(self._gathered)
@@ -81,11 +82,12 @@ class HeadMender:
         end = _HEAD_END.search(gathered, self._searched)
         if end is None:
             self._searched = max(0, len(gathered) - 2)
-            _check_start(gathered)
+            self._is_begun = self._is_begun or _check_start(gathered)
             return None
         mended = mend_head(bytes(gathered[: end.end()]))
         del gathered[: end.end()]
         self._searched = 0
+        self._is_begun = False
         return mended
 
     def rest(self) -> bytes:
@@ -166,11 +168,12 @@ def _mend_status_line(line: bytes) -> tuple[bytes, bool]:
     return b"HTTP/1.1" + match[2], False
 
 
-def _check_start(gathered: bytearray) -> None:
-    """Don't wait for the end of what does not begin like a head."""
+def _check_start(gathered: bytearray) -> bool:
+    """Don't wait for the end of what does not begin like a head; say whether the whole status line is here."""
     start = bytes(gathered[: len(_PROTOCOL)])
     if not _PROTOCOL.startswith(start):
         raise BeyondMending
     end = gathered.find(b"\n")
     if end >= 0:
         _mend_status_line(bytes(gathered[:end]).removesuffix(b"\r"))
+    return end >= 0

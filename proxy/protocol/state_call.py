@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from handlers.protocol.fields import decode_field
 from handlers.protocol.tnetstring import Encodable, TnetStringError, Value, encode_tnetstring, parse_tnetstring
 from proxy.protocol.grip_session import DetectRule
 
@@ -75,7 +76,7 @@ def parse_last_ids(value: Value) -> tuple[tuple[str, str], ...]:
     for channel, last_id in value.items():
         if not isinstance(last_id, bytes):
             raise StateCallError("a last id is no string")
-        found.append((channel, last_id.decode("utf-8", "replace")))
+        found.append((channel, decode_field(last_id)))
     return tuple(found)
 
 

@@ -21,7 +21,7 @@ from handlers.protocol.fields import decode_field
 from handlers.protocol.item_tnet import parse_tnet_item_channels
 from handlers.protocol.items import Action, Item, WsMessageFormat
 from handlers.protocol.names import Channel
-from handlers.protocol.survey import FindConnections, Findings, Question, RefreshConnection
+from handlers.protocol.survey import FindConnections, Findings, RefreshConnection
 from publish_api.control import Surveyor
 from publish_api.protocol.command_message import Reply, Request, RequestError, encode_reply, parse_request
 from publish_api.zeromq.reader import Parts, SocketReader
@@ -34,8 +34,11 @@ METHOD_NOT_FOUND = Reply(condition="method-not-found")
 NOT_ANSWERED = Reply(condition="proxy-request-failed")
 """A worker does not say what it holds. The condition is what the reference has where it gets no answer either."""
 
-OPEN_QUESTIONS = 1_000
-"""Questions for connections that may be unanswered at once. A worker that hangs leaves them so for seconds."""
+OPEN_BYTES = 4_000_000
+"""What questions for connections may weigh that are unanswered. A worker that hangs leaves them so for seconds."""
+
+QUESTION_BYTES = 4_000
+"""What a question weighs but for the ids in it, so that there are 1,000 small ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Asked:
     """A question that is under way, and the reply to it."""
 
     reply: asyncio.Future[Reply]
+    weight: int
 
 
 Outcome = Reply | Asked | asyncio.Future[None]
@@ -75,7 +79,7 @@ class Commands:
         self._surveyor = surveyor
         self._reader: SocketReader | None = None
         self._unstored = 0
-        self._unanswered = 0
+        self._unanswered = 0  # bytes
 
     def begin(self, reader: SocketReader) -> None:
         """Read from now on. `reader` gives its messages to `take`."""
@@ -95,8 +99,8 @@ class Commands:
             match self._obey(request):
                 case Reply() as reply:
                     self._send(envelope, request, reply)
-                case Asked(reply=answer):
-                    self._send_once_answered(envelope, request, answer)
+                case Asked() as asked:
+                    self._send_once_answered(envelope, request, asked)
                 case stored:
                     self._send_once_stored(envelope, request, stored)
 
@@ -158,19 +162,20 @@ class Commands:
             case _:
                 return BAD_REQUEST
 
-    def _ask(self, question: Question, shape: Callable[[Findings], Reply]) -> Outcome:
+    def _ask(self, question: FindConnections | RefreshConnection, shape: Callable[[Findings], Reply]) -> Outcome:
         """Ask whoever holds connections; `shape` makes a reply of what they find."""
         if self._surveyor is None:
             return not_supported("asking for connections")
-        if self._unanswered >= OPEN_QUESTIONS:
+        weight = weigh(question)
+        if self._unanswered and self._unanswered + weight > OPEN_BYTES:
             self._counters.questions_refused += 1
-            return Reply(value=f"{OPEN_QUESTIONS} questions for connections are unanswered.", condition="busy")
+            return Reply(value="Too many questions for connections are unanswered.", condition="busy")
         findings = self._surveyor.ask(question)
         if findings.done():
             return shape(findings.result())
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         findings.add_done_callback(lambda found: reply.set_result(shape(found.result())))
-        return Asked(reply)
+        return Asked(reply, weight)
 
     def _publish(self, items: Sequence[Item]) -> Outcome:
         try:
@@ -187,13 +192,13 @@ class Commands:
         self._reader.socket.send_multipart([*envelope, encode_reply(reply, request_id=request.id)], zmq.NOBLOCK)
         self._reader.look_soon()
 
-    def _send_once_answered(self, envelope: Parts, request: Request, answer: asyncio.Future[Reply]) -> None:
+    def _send_once_answered(self, envelope: Parts, request: Request, asked: Asked) -> None:
         """Reply when it is known what to. What comes meanwhile is obeyed: it may be publications."""
-        self._unanswered += 1
-        answer.add_done_callback(partial(self._answered, envelope, request))
+        self._unanswered += asked.weight
+        asked.reply.add_done_callback(partial(self._answered, envelope, request, asked.weight))
 
-    def _answered(self, envelope: Parts, request: Request, answer: asyncio.Future[Reply]) -> None:
-        self._unanswered -= 1
+    def _answered(self, envelope: Parts, request: Request, weight: int, answer: asyncio.Future[Reply]) -> None:
+        self._unanswered -= weight
         self._send(envelope, request, answer.result())
 
     def _send_once_stored(self, envelope: Parts, request: Request, stored: asyncio.Future[None]) -> None:
@@ -209,6 +214,12 @@ class Commands:
         self._unstored -= 1
         if not self._unstored and self._reader is not None:
             self._reader.resume()
+
+
+def weigh(question: FindConnections | RefreshConnection) -> int:
+    """Return how many bytes a question keeps while it is unanswered, about."""
+    ids = question.ids if isinstance(question, FindConnections) else (question.id,)
+    return QUESTION_BYTES + sum(map(len, ids))
 
 
 def refusal(error: BaseException) -> Reply:

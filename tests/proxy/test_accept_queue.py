@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from handlers.counters import Counters
 from handlers.protocol.address import Address
 from proxy.accept_queue import take_waiting
 from proxy.listening import SocketOptions, listen
@@ -29,7 +30,7 @@ def address_of(listener: socket.socket) -> tuple[str, int]:
 
 def test_all_who_wait_are_let_in(listener: socket.socket) -> None:
     clients = [connect_at_once(address_of(listener)) for _ in range(5)]
-    taken = take_waiting(listener)
+    taken = take_waiting(listener, Counters())
     listener.close()
     assert sorted(sock.getpeername()[1] for sock in taken) == sorted(sock.getsockname()[1] for sock in clients)
     for sock, client in zip(taken, clients, strict=True):
@@ -43,7 +44,7 @@ def test_all_who_wait_are_let_in(listener: socket.socket) -> None:
 
 def test_nobody_comes_between_that_and_the_closing(listener: socket.socket) -> None:
     """Whoever tries is not answered, and tries again."""
-    assert take_waiting(listener) == []
+    assert take_waiting(listener, Counters()) == []
     with socket.socket() as client:
         client.setblocking(False)
         assert client.connect_ex(address_of(listener)) == errno.EINPROGRESS
@@ -58,12 +59,14 @@ def test_those_at_a_unix_socket_are_let_in_too(tmp_path: Path) -> None:
         listener.listen()
         listener.setblocking(False)
         client.connect(str(tmp_path / "s"))
-        [taken] = take_waiting(listener)
+        [taken] = take_waiting(listener, Counters())
         taken.close()
 
 
-def test_what_cannot_be_accepted_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_accepted_is_told_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    counters = Counters()
     with socket.socket() as not_listening:
         not_listening.setblocking(False)
-        assert take_waiting(not_listening) == []
-    assert "stopping: whoever waits to be accepted is cut: Invalid argument" in caplog.text
+        assert take_waiting(not_listening, counters) == []
+    assert caplog.messages == ["stopping: whoever waits to be accepted is cut: Invalid argument"]
+    assert counters.connections_cut == 1

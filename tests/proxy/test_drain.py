@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.support.at_once import connect_at_once
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient, encode_request
 from tests.support.publisher import close_item, publish
+from tests.support.tls_client import TlsClient, install, trusting
 from tests.support.turns import settle, until
 
 SECONDS = 10
@@ -192,6 +194,27 @@ async def test_what_takes_too_long_is_cut_and_counted(
     assert app.counters.connections_cut == 1
     assert "1 connections cut" in caplog.text
     await backend.disconnected(1)
+
+
+@pytest.mark.parametrize(("sent", "cut"), [(b"", 0), (b"GET / HT", 1)], ids=["idle", "part of a head"])
+async def test_a_client_by_tls_is_not_counted_as_cut_while_its_closing_is_awaited(
+    tmp_path: Path, sent: bytes, cut: int
+) -> None:
+    """It takes a second to see that it says nothing any more: as long as the process has here."""
+    trust = trusting(install(tmp_path, "default", "localhost"))
+    settings = ["proxy.tls_listen=127.0.0.1:0", f"proxy.tls_certs={tmp_path}", "proxy.drain_timeout=2"]
+    async with (
+        running("* test", settings=settings) as app,
+        await TlsClient.connect_tls(app.proxy_addresses[1], trust) as client,
+    ):
+        await client.fetch("/")
+        await client.send(sent)
+        await settle()
+        draining = await begin(app)
+        for _ in range(16):
+            await advance(app, 0.125)
+        await draining
+        assert app.counters.connections_cut == cut
 
 
 async def test_holds_are_ended_over_a_part_of_the_time(backend: ScriptedBackend) -> None:

@@ -236,7 +236,7 @@ def test_a_request_that_outlives_its_client_is_told_of_it_at_the_end() -> None:
     assert [*seen, connection.outlives_client] == [True, False]
     connection.is_gone = True
     with pytest.raises(ConnectionResetError):
-        exchange.heed_client()
+        exchange.answer_text(200, "hello")
 
 
 def test_a_refusal_closes() -> None:

@@ -59,8 +59,11 @@ ITEM = Item(channel=Channel("c"), http_stream=HttpStreamFormat(content=b"x"))
 @pytest.mark.parametrize(
     ("endpoint", "text"),
     [
-        ("tcp://127.0.0.1:1", r"^nobody takes items by ZeroMQ at tcp://127\.0\.0\.1:1: tried for 0\.05 seconds$"),
-        ("ipc:///nonexistent/pull", r"^nobody takes items by ZeroMQ at ipc:///nonexistent/pull: "),
+        (
+            "tcp://127.0.0.1:1",
+            r"^nobody takes items by ZeroMQ at tcp://127\.0\.0\.1:1, which should be a PULL",
+        ),
+        ("ipc:///nonexistent/pull", r"^nobody takes items by ZeroMQ at ipc:///nonexistent/pull, "),
         ("tcp://*:5560", r"^cannot connect to tcp://\*:5560: Invalid argument$"),
         ("tcp://5560", r"has no host"),
     ],
@@ -75,11 +78,23 @@ def test_one_who_does_not_speak_zeromq_is_the_error() -> None:
         push(f"tcp://127.0.0.1:{server.getsockname()[1]}", ITEM, patience=SOON)
 
 
-def test_one_who_takes_nothing_is_the_error() -> None:
+@pytest.mark.parametrize(
+    ("taken", "text"),
+    [
+        (None, r"^tcp://127\.0\.0\.1:\d+ did not take the item within 1 seconds$"),
+        (1_000_000, r"^tcp://127\.0\.0\.1:\d+ has gone while it was sent the item, which may be lost$"),
+    ],
+)
+def test_one_who_does_not_take_all_of_it_is_the_error(taken: int | None, text: str) -> None:
+    """`taken`: the bytes after which he goes; None for one who stays and takes nothing."""
+
     def shake_hands(server: socket.socket, done: threading.Event) -> None:
         with server.accept()[0] as peer:
             peer.sendall(GREETING + READY)
-            done.wait()
+            if taken is None:
+                done.wait()
+            else:
+                peer.recv(taken, socket.MSG_WAITALL)
 
     done = threading.Event()
     large = Item(channel=Channel("c"), http_stream=HttpStreamFormat(content=b"x" * 30_000_000))
@@ -87,7 +102,7 @@ def test_one_who_takes_nothing_is_the_error() -> None:
         thread = threading.Thread(target=shake_hands, args=(server, done))
         thread.start()
         try:
-            with pytest.raises(CommandError, match=r"^tcp://127\.0\.0\.1:\d+ did not take the item within 1 seconds$"):
+            with pytest.raises(CommandError, match=text):
                 push(f"tcp://127.0.0.1:{server.getsockname()[1]}", large, patience=1)
         finally:
             done.set()

@@ -19,6 +19,12 @@ def test_a_secret_is_text_or_base64_or_in_a_file(text: str, secret: Secret | Sec
     assert parse_secret("key", text) == secret
 
 
+@pytest.mark.parametrize("text", ["base64:", "base64:===="])
+def test_one_that_is_written_and_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"^key: (nothing follows base64:|what follows base64: is not base64)$"):
+        parse_secret("key", text)
+
+
 @pytest.mark.parametrize("text", ["base64:*", "base64:é", "base64:AAAAA"])
 def test_what_is_not_base64_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(InvalidSetting, match=r"^key: what follows base64: is not base64$"):

@@ -71,7 +71,9 @@ def test_what_stands_behind_a_value_is_given_back(value: Value, data: bytes) -> 
 
 def test_text_is_written_as_its_bytes() -> None:
     assert encode_tnetstring({"a": "ü"}) == b"9:1:a,2:\xc3\xbc,}"
-    assert encode_tnetstring(b"caf\xe9".decode("utf-8", "surrogateescape")) == b"4:caf\xe9,"
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    assert encode_tnetstring(name) == b"4:caf\xe9,"
+    assert encode_tnetstring({name: name}) == b"14:4:caf\xe9,4:caf\xe9,}"
 
 
 @pytest.mark.parametrize(

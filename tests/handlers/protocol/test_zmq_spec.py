@@ -49,6 +49,7 @@ def test_an_endpoint_is_read(text: str, is_local: bool, has_open_port: bool, is_
         ("tcp://127.0.0.1:65536", "is not an address: the port must be a number"),
         ("tcp://::1:5560", "is not an address: an IPv6 address goes in brackets"),
         ("tcp://a b:5560", "is not a host name"),
+        ("ipc://*", "is a path of ZeroMQ's choice"),
         ("ipc://", "has no path, or one of more than 107 bytes"),
         ("ipc://" + "x" * 108, "has no path, or one of more than 107 bytes"),
     ],

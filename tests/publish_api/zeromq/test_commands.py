@@ -238,12 +238,12 @@ async def test_an_answer_to_who_is_there_lets_nobody_in_before_what_is_being_sto
 
 
 async def test_questions_are_refused_while_too_many_are_unanswered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("publish_api.zeromq.commands.OPEN_QUESTIONS", 2)
+    monkeypatch.setattr("publish_api.zeromq.commands.OPEN_BYTES", 2 * 4_000 + 100)
     async with commanding() as each:
         each.surveyor.waits = True
         asking = [asyncio.create_task(each.ask(*command)) for command in [CHECK, REFRESH]]
         await until(lambda: len(each.surveyor.waiting) == 2)
-        busy = refused(b"busy", b"2 questions for connections are unanswered.")
+        busy = refused(b"busy", b"Too many questions for connections are unanswered.")
         assert await each.ask(*CHECK) == busy
         assert await each.ask(*REFRESH) == busy
         assert await each.ask("conncheck", {"ids": []}) == done([])
@@ -254,6 +254,19 @@ async def test_questions_are_refused_while_too_many_are_unanswered(monkeypatch: 
         await asyncio.gather(*asking)
         each.surveyor.waits = False
         assert await each.ask(*CHECK) == done([])
+
+
+async def test_a_question_with_many_ids_is_let_in_alone_and_leaves_no_room_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("publish_api.zeromq.commands.OPEN_BYTES", 8_500)
+    async with commanding() as each:
+        each.surveyor.waits = True
+        large = asyncio.create_task(each.ask("conncheck", {"ids": ["x" * 300, "y" * 300]}))
+        await until(lambda: each.surveyor.waiting)
+        assert await each.ask(*CHECK) == refused(b"busy", b"Too many questions for connections are unanswered.")
+        each.surveyor.waiting[0].set_result(Findings())
+        assert await large == done([])
 
 
 async def test_the_reply_to_what_must_be_stored_comes_when_it_is() -> None:
