@@ -178,7 +178,7 @@ def test_what_the_token_says_is_shown_where_that_is_asked_for() -> None:
         (CURRENT, ("--payload", "{", "--subscribe", "a"), "--payload: is not JSON"),
         (CURRENT, ("--key", "file:/nowhere/key"), "--key: /nowhere/key cannot be read: No such file"),
         (CURRENT, ("--key", "base64:!"), "--key: what follows base64: is not base64"),
-        (CURRENT, ("--key", "base64:="), "--key: holds no key"),
+        (CURRENT, ("--key", "base64:="), "--key: nothing follows base64:"),
         (CURRENT, ("--key", "hush", "--alg", "ES256"), "the key does not go with the algorithm ES256"),
         (CURRENT, ("--key", "hush", "--alg", "HS1"), "the key does not go with the algorithm HS1"),
         (CURRENT, ("--subscribe", ""), "no hub would accept that: 'authorization_details[0].topics[0].match'"),

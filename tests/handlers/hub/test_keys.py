@@ -94,7 +94,7 @@ RSA, EC = public_pem(private_key("RS256")), public_pem(private_key("ES256"))
         pytest.param("-----BEGIN CERTIFICATE-----\nx", "RS256", "is not a public key or a cert", id="no certificate"),
         pytest.param('{"kty": "oct", "k": "eA"}', "HS256", "does not go with HS256: The specified", id="a JWK"),
         pytest.param("base64:!", "HS256", "what follows base64: is not base64", id="no base64"),
-        pytest.param("base64:", "HS256", "holds no key", id="empty"),
+        pytest.param("base64:", "HS256", "nothing follows base64:", id="empty"),
         pytest.param("file:/no/such/file", "HS256", "/no/such/file cannot be read: No such file", id="no file"),
     ],
 )
