@@ -7,6 +7,7 @@ connection goes on; only one that asks too much ends it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import assert_never
 
 from handlers.counters import Counters
@@ -39,6 +40,9 @@ log = logging.getLogger("holdfast.websocket")
 
 TOLD_LIMIT = 100
 """Things that are not supported of which is said so; a backend could make up names without end."""
+NameSession = Callable[[WebSocketSession, str | None], None]
+"""Called with the GRIP session that a WebSocket belongs to from now on; None for no more."""
+
 META_LIMIT = 100
 """Names of meta that one connection may have."""
 
@@ -46,7 +50,17 @@ META_LIMIT = 100
 class Controls:
     """Carries control messages out. Keeps nothing of a connection."""
 
-    def __init__(self, *, edge: Edge, counters: Counters, hold: HoldSettings, websocket: WebSocketSettings) -> None:
+    def __init__(
+        self,
+        *,
+        edge: Edge,
+        counters: Counters,
+        hold: HoldSettings,
+        websocket: WebSocketSettings,
+        name_session: NameSession | None = None,
+    ) -> None:
+        """`name_session` is there where there are GRIP sessions."""
+        self._name_session = name_session
         self._edge = edge
         self._counters = counters
         self._hold = hold
@@ -76,8 +90,11 @@ class Controls:
                 self._unsubscribe(session, Channel(session.prefix + name))
             case Detach():
                 session.detach()
-            case SetSession():
-                self._tell_unsupported(session, "session")
+            case SetSession(id=sid):
+                if self._name_session is None:
+                    self._tell_unsupported(session, "session, without session.state")
+                else:
+                    self._name_session(session, sid)
             case SetMeta():
                 self._set_meta(session, message)
             case SetKeepAlive(message=beat, timeout=timeout, mode=mode):
@@ -131,7 +148,7 @@ class Controls:
     def _tell_unsupported(self, session: WebSocketSession, name: str) -> None:
         if name not in self._told and len(self._told) < TOLD_LIMIT:
             self._told.add(name)
-            log.warning("%s: not supported yet, has no effect: %s (said once)", session.label, name)
+            log.warning("%s: has no effect here: %s (said once)", session.label, name)
 
 
 def encode(session: WebSocketSession, message: OutgoingMessage) -> bytes:

@@ -257,7 +257,13 @@ class ClientSide:
 
     def _make_websockets(self, outgoing: Outgoing) -> WebSockets:
         site, settings = self.site, self._settings.websocket
-        controls = Controls(edge=self.edge, counters=self._counters, hold=self._settings.hold, websocket=settings)
+        controls = Controls(
+            edge=self.edge,
+            counters=self._counters,
+            hold=self._settings.hold,
+            websocket=settings,
+            name_session=None if self._grip_sessions is None else self._grip_sessions.name,
+        )
         over_http = OverHttpSite(
             senders=SenderSite(
                 upstream=self._upstream,

@@ -234,7 +234,7 @@ class Holding:
         names = {name for channel in instruct.channels for name in channel.filters} - OBEYED
         for name in sorted(names - self._told):
             self._told.add(name)
-            log.warning("%s: not supported yet, has no effect: filter %.100s (said once)", flow.uri, name)
+            log.warning("%s: has no effect here: filter %.100s (said once)", flow.uri, name)
 
 
 def is_open_ended(instruct: Instruct) -> bool:

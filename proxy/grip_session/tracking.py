@@ -17,6 +17,7 @@ from handlers.protocol.http1 import Headers
 from handlers.protocol.items import Item
 from handlers.protocol.zmq_spec import ZmqSpec
 from handlers.timers import Clock
+from handlers.websocket import WebSocketSession
 from proxy.grip_session.held import HeldSessions
 from proxy.grip_session.state import StateError, StateService
 from proxy.incoming import Incoming
@@ -94,6 +95,12 @@ class GripSessions:
         `held` is what has the connection now, which may have ended already.
         """
         self._held.add(held, sid)
+
+    def name(self, socket: WebSocketSession, sid: str | None) -> None:
+        """Note which session a WebSocket belongs to from now on, None for no more (reference 5.3, `session`)."""
+        self._held.name(socket, sid)
+        if sid:
+            self._state.tell(CREATE_OR_UPDATE, {"sid": sid, "last-ids": {}})
 
     def note(self, items: Sequence[Item]) -> None:
         """Tell the service of what is about to be sent to sessions."""

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.e2e.conversing import connected, message_item
 from tests.e2e.holding import open_poll, open_stream
 from tests.support.answers import Answer, text
 from tests.support.app_process import AppProcess, console
 from tests.support.backend import ScriptedBackend
 from tests.support.client import RawClient
+from tests.support.events import OPEN, control, events, message
 from tests.support.publisher import publish, response_item, stream_item
 from tests.support.state_service import StateService, state_service
 
@@ -29,9 +31,10 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def routes(backend: ScriptedBackend) -> tuple[str, ...]:
-    """One route with sessions and a prefix, one without sessions, one without GRIP."""
+    """One route with sessions and a prefix, one for WebSockets, one without sessions, one without GRIP."""
     return (
         f"*,session,prefix=p- {backend.address}",
+        f"*,path_beg=/ws,prefix=p- {backend.address},over_http",
         f"plain.example {backend.address}",
         f"nogrip.example,session,no_grip {backend.address}",
     )
@@ -149,6 +152,22 @@ async def test_h45_the_service_is_told_what_a_held_session_is_sent(
     told = await service.until_called("session-update-many")
     assert told == {b"sid-last-ids": {b"s6": {b"c6": b"17"}}}
     assert service.last_ids == {b"s6": {b"c6": b"17"}}
+
+
+async def test_a_websocket_belongs_to_the_session_that_its_backend_names(
+    app: AppProcess, backend: ScriptedBackend, service: StateService
+) -> None:
+    said = control("session", id="s10") + control("subscribe", channel="c10")
+    async with connected(app, backend, "/ws", events(OPEN, said), events(control("session"), message("bye"))) as client:
+        assert await service.until_called("session-create-or-update") == {b"sid": b"s10", b"last-ids": {}}
+        await publish(app, {**message_item("p-c10", "news"), "id": "5"})
+        assert await client.heard() == "news"
+        assert await service.until_called("session-update-many") == {b"sid-last-ids": {b"s10": {b"c10": b"5"}}}
+        await client.say("x")
+        assert await client.heard() == "bye"
+        await publish(app, {**message_item("p-c10", "more"), "id": "6"})
+        assert await client.heard() == "more"
+    assert service.last_ids == {b"s10": {b"c10": b"5"}}
 
 
 async def test_a_long_poll_has_the_first_item_alone(

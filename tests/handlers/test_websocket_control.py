@@ -148,12 +148,14 @@ async def test_only_so_many_names_of_meta_are_kept(room: Room, caplog: pytest.Lo
     assert (session.meta["0"], session.meta["new"], len(session.meta)) == ("y", "z", META_LIMIT)
 
 
-async def test_a_session_id_has_no_effect_and_that_is_said_once(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+async def test_without_a_service_a_session_id_has_no_effect_and_that_is_said_once(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
     _, session, link = await room.websocket(grip=b"m:")
     _, _, other = await room.websocket(grip=b"m:")
     link.relay(control("session", id="s"), control("session"))
     other.relay(control("session", id="t"))
-    assert caplog.messages == [f"{session.label}: not supported yet, has no effect: session (said once)"]
+    assert caplog.messages == [f"{session.label}: has no effect here: session, without session.state (said once)"]
     assert room.counters.websocket_controls_refused == 0
 
 
@@ -165,7 +167,7 @@ async def test_filters_that_mean_nothing_are_told_of_once_and_not_without_end(
         subscribe(link, "news", filters=("skip-self", f"filter {number // 2}"))
         subscribe(link, "news", filters=("skip-users", "require-sub", "var-subst", f"no {number}" + "x" * 1_000))
     assert len(caplog.messages) == TOLD_LIMIT
-    assert caplog.messages[0] == f"{session.label}: not supported yet, has no effect: filter filter 0 (said once)"
+    assert caplog.messages[0] == f"{session.label}: has no effect here: filter filter 0 (said once)"
     assert max(map(len, caplog.messages)) < 300
     room.edge.deliver(message_item("news", b"news"))
     assert await client.heard() == "news"

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item
+from handlers.protocol.items import Action, HttpResponseFormat, HttpStreamFormat, Item, WsMessageFormat
 from handlers.protocol.names import Channel, ItemId
+from handlers.protocol.subscribing import Subscription
 from proxy.grip_session.held import HeldSessions
 from tests.handlers.room import Room
 
@@ -42,6 +43,35 @@ async def test_what_is_not_sent_or_has_no_id_has_not_been_seen(room: Room) -> No
     assert held.receivers([for_streams("a", None)]) == {}
     assert held.receivers([for_streams("a", "1", Action.HINT)]) == {}
     assert held.receivers([for_polls("a", "1")]) == {}
+
+
+def for_sockets(channel: str, item_id: str, action: Action = Action.SEND) -> Item:
+    return Item(channel=Channel(channel), id=ItemId(item_id), ws_message=WsMessageFormat(content=b"x", action=action))
+
+
+async def test_a_websocket_may_be_named_and_named_otherwise(room: Room) -> None:
+    held = HeldSessions(room.edge)
+    _, socket, _ = await room.websocket(grip=b"m:")
+    _, other, _ = await room.websocket(grip=b"m:")
+    for each in (socket, other):
+        room.edge.subscribe(each, Subscription(channel=Channel("a")))
+    held.name(socket, "s1")
+    assert held.receivers([for_sockets("a", "1"), for_streams("a", "2"), for_sockets("b", "3")]) == {"s1": {"a": "1"}}
+    assert held.receivers([for_sockets("a", "1", Action.REFRESH)]) == {}
+    held.name(socket, "s2")
+    assert held.receivers([for_sockets("a", "4")]) == {"s2": {"a": "4"}}
+    held.name(socket, None)
+    assert held.receivers([for_sockets("a", "5")]) == {}
+    assert len(held) == 0
+
+
+async def test_a_websocket_that_has_ended_is_forgotten_in_time(room: Room) -> None:
+    held = HeldSessions(room.edge, tidy_from=2)
+    for _ in range(2):
+        _, socket, _ = await room.websocket(grip=b"m:")
+        held.name(socket, "s")
+        socket.leave()
+    assert len(held) == 1
 
 
 async def test_a_long_poll_is_answered_once(room: Room) -> None:
