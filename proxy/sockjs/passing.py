@@ -16,7 +16,6 @@ import asyncio
 import enum
 import json
 import logging
-import os
 import socket
 import zlib
 from collections.abc import Callable
@@ -24,13 +23,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from handlers.deadline import Deadline
 from handlers.session import Session, Site
 from handlers.sockjs.session import Key
-from handlers.timers import Clock
 from proxy.errands import Errands
 from proxy.exchange import Exchange
 from proxy.sockjs.relay import Relay, RelayedTransport, RelayEnd
+from proxy.sockjs.way import SIGN, NotPassedError, Passenger, hear_whether_taken, reach, receive, send
 
 log = logging.getLogger("holdfast.sockjs")
 
@@ -38,10 +36,6 @@ BACKLOG = 1024
 NOT_PASSED = "SockJS session not reachable."
 PAUSE_SECONDS = 1.0
 """How long nothing is taken from the other workers when there is no room for it, as when all files are open."""
-SIGN = b"\0"
-"""What is sent with the descriptors, because something has to be, and back when they were taken."""
-TAKING_SECONDS = 30.0
-"""How long the other worker may take to say that it has taken a connection: one that hangs is replaced meanwhile."""
 
 Adopt = Callable[[asyncio.Transport, bytes], None]
 """Serves a connection that has come from another worker, beginning with these bytes."""
@@ -56,10 +50,6 @@ class Passed(enum.Enum):
     """It is still here, and the request still to be answered."""
     CUT = enum.auto()
     """It is closed: the other worker has not taken it."""
-
-
-class NotPassedError(Exception):
-    """A connection cannot be sent to the other worker; `str(error)` is why."""
 
 
 def owner_of(key: Key, workers: int) -> int:
@@ -143,36 +133,10 @@ class Passing:
 
     async def _take(self, way: socket.socket, adopt: Adopt) -> None:
         with way:
-            await readable(way)
-            _, descriptors, _, _ = socket.recv_fds(way, len(SIGN), 2)
-            if await self._adopt(descriptors, adopt):
+            passenger = await receive(way)
+            if passenger is not None and await serve(passenger, adopt):
                 with suppress(OSError):  # should the other worker have ended meanwhile
                     way.send(SIGN)
-
-    @staticmethod
-    async def _adopt(descriptors: list[int], adopt: Adopt) -> bool:
-        """Serve the connection that has come as these; say whether there is one."""
-        if len(descriptors) != 2:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            if descriptors:
-                log.error("a connection of another worker is lost: no more files can be opened")
-            return False  # or the other worker has ended meanwhile
-        client, file = descriptors
-        peer, _, data = read_all(file).partition(b"\n")
-        sock = socket.socket(fileno=client)
-        sock.setblocking(False)
-
-        def begin(transport: asyncio.Transport) -> None:
-            adopt(transport, data)
-
-        def make() -> asyncio.Protocol:
-            if not peer:
-                return Arriving(begin)
-            return RelayedTransport(peername=tuple(json.loads(peer)), begin=begin)
-
-        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(make, sock)
-        return not transport.is_closing()
 
     def _path(self, number: int) -> Path:
         return self._folder / f"sockjs-{number}"
@@ -221,16 +185,19 @@ class Arriving(asyncio.Protocol):
         self._begin(cast("asyncio.Transport", transport))  # uvloop's are not subclasses of asyncio's
 
 
-def reach(path: Path) -> socket.socket:
-    """Connect to the worker that listens there. Raises NotPassedError."""
-    way = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        # Not by the loop, which takes a full backlog for a connection: here it is an error, like any other.
-        way.connect(str(path))
-    except OSError as error:
-        way.close()
-        raise NotPassedError(str(error)) from error
-    return way
+async def serve(passenger: Passenger, adopt: Adopt) -> bool:
+    """Serve a connection that has come; say whether it is still there."""
+
+    def begin(transport: asyncio.Transport) -> None:
+        adopt(transport, passenger.data)
+
+    def make() -> asyncio.Protocol:
+        if not passenger.peer:
+            return Arriving(begin)
+        return RelayedTransport(peername=tuple(json.loads(passenger.peer)), begin=begin)
+
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(make, passenger.sock)
+    return not transport.is_closing()
 
 
 async def hand_on(exchange: Exchange, site: Site, way: socket.socket, request: bytes, label: str) -> None:
@@ -274,58 +241,7 @@ def as_last(request: bytes) -> bytes:
     return line + end + b"Connection: close\r\n" + rest
 
 
-def send(way: socket.socket, client: int, peer: bytes, data: bytes) -> None:
-    """Send a client's descriptor; `peer` says who it is where that is another's, `data` what has come by it.
-
-    Raises NotPassedError.
-    """
-    try:
-        file = write_all(peer + b"\n" + data)
-        try:
-            socket.send_fds(way, [SIGN], [client, file])
-        finally:
-            os.close(file)
-    except OSError as error:
-        raise NotPassedError(str(error)) from error
-
-
-async def hear_whether_taken(way: socket.socket, clock: Clock) -> bool:
-    """Wait until the other worker has taken what was sent, or has ended."""
-    try:
-        async with Deadline(clock, TAKING_SECONDS):
-            await readable(way)
-            return way.recv(len(SIGN)) == SIGN
-    except (TimeoutError, ConnectionError):
-        return False
-
-
 def peer_of(transport: asyncio.Transport) -> bytes:
     """Return who a client is, as the other worker is told."""
     peername = transport.get_extra_info("peername")
     return json.dumps(peername if isinstance(peername, tuple) else ()).encode()
-
-
-def write_all(data: bytes) -> int:
-    """Return the descriptor of a new file in memory with `data` in it: a socket may not take as much at once."""
-    descriptor = os.memfd_create("request")
-    with os.fdopen(os.dup(descriptor), "wb") as file:
-        file.write(data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
-
-
-def read_all(descriptor: int) -> bytes:
-    """Return what is in a file in memory, and close it."""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
-
-
-async def readable(sock: socket.socket) -> None:
-    """Wait until there is something to read, or the end."""
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(sock.fileno(), ready.set_result, None)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock.fileno())
