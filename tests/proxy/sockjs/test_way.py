@@ -23,6 +23,10 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield near, far
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"GET / HTTP/1.1\r\n\r\n", b"a\nb" * 1_000_000], ids=["nothing", "a head", "3 MB"]
 )
@@ -51,11 +55,11 @@ async def test_what_is_not_two_descriptors_is_not_taken(
     ends: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture
 ) -> None:
     near, far = ends
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_files()
     socket.send_fds(near, [SIGN], [near.fileno()])
     assert await receive(far) is None
     assert caplog.messages == ["a connection of another worker is lost: no more files can be opened"]
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_files() == before
 
 
 @pytest.mark.parametrize(("answer", "is_taken"), [(SIGN, True), (b"", False)], ids=["taken", "ended"])
