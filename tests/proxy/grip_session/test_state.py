@@ -27,13 +27,15 @@ class Place:
         self.socket = self._context.socket(zmq.REP)
 
     async def connect(self) -> None:
-        """Connect, and answer one call, so that it is known to be connected."""
+        """Connect, and answer calls until one comes, so that it is known to be connected; none is on its way then."""
         self.socket.connect(self.endpoint)
+        calls: list[asyncio.Task[object]] = []
         while not self.socket.poll(0):
-            self.state.tell("hello", {})
+            calls.append(asyncio.create_task(self.state.call("hello", {})))
             await settle()
-        while self.socket.poll(0):
+        for _ in [call for call in calls if not call.done()]:
             await self.serve(success=True)
+        await asyncio.gather(*calls, return_exceptions=True)
 
     async def serve(self, **fields: object) -> dict[bytes, object]:
         """Answer the next call."""
