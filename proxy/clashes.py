@@ -61,7 +61,7 @@ def _places(settings: Settings) -> Iterator[_Place]:
     zeromq = settings.zeromq
     for setting, texts in (
         ("zeromq.pull", (zeromq.pull,)),
-        ("zeromq.sub", () if zeromq.sub_connect else zeromq.sub),
+        ("zeromq.sub", zeromq.bound_subs),
         ("zeromq.command", (zeromq.command,)),
         ("zeromq.stats", (zeromq.stats,)),
         ("session.state", (settings.session.state,) if proxy.workers == 1 else ()),
@@ -82,8 +82,7 @@ def _resolve(address: Address | UnixAddress) -> tuple[tuple[int, tuple[str, int]
 def _resolve_spec(spec: ZmqSpec) -> tuple[tuple[int, tuple[str, int]], ...]:
     """Resolve as ZeroMQ does: to one address, of IPv4 unless an IPv6 address is written."""
     if spec.transport == "ipc":
-        path = f"\0{spec.address[1:]}" if spec.is_abstract else spec.address
-        return ((socket.AF_UNIX, (path, 0)),)
+        return ((socket.AF_UNIX, (spec.unix_address, 0)),)
     host, _, port = spec.address.rpartition(":")
     if spec.has_open_port:
         return ()

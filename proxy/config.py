@@ -8,7 +8,8 @@ was expected. It opens the settings file and no other; a pushpin.conf in its pla
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
@@ -93,20 +94,45 @@ def load_settings(
     `NOTIFY_SOCKET` and the variables of other Mercure hubs count (`mercure_environment`). `assignments` come last.
     With `pushpin` no file is read: what that says stands in its place.
     """
-    try:
-        return _load(
-            file=file,
-            pushpin=pushpin,
-            environ=environ,
-            assignments=assignments,
+    with _telling_oddities(pushpin):
+        path, from_file = _read_source(file, pushpin, default_files)
+        folder = path.parent if path else Path()
+        in_file = from_file.assignments
+        later = (*_environment_assignments(environ), *assignments)
+        mercure = mercure_assignments(environ, _find_protocols((*in_file, *later), folder))
+        origins: dict[str, str] = {}
+        values: dict[str, object] = {
+            "proxy.routes": str(folder / ProxySettings().routes),
+            "proxy.tls_certs": str(folder / ProxySettings().tls_certs),
+            "mercure.history": str(folder / HubSettings().history),
+        }
+        for each in (*mercure.fallbacks, *in_file, *mercure.assignments, *later):
+            values[each.name] = convert(each, _find_key(each), folder)
+            origins[each.name] = each.origin
+        if pushpin is not None and origins["proxy.listen"] == str(path) and not any(map(values.get, _DOORS)):
+            refuse_without_door(pushpin)
+        hub = effective(_build("mercure", HubSettings, values, origins))
+        _check_keys_of_2019(hub, origins)
+        return Settings(
+            proxy=_build("proxy", ProxySettings, values, origins),
+            hold=_build("hold", HoldSettings, values, origins),
+            websocket=_build("websocket", WebSocketSettings, values, origins),
+            sockjs=_build("sockjs", SockJsSettings, values, origins),
+            hub=hub,
+            publish=_build("publish", PublishSettings, values, origins),
+            zeromq=_build("zeromq", ZeroMQSettings, values, origins),
+            presence=_build("presence", PresenceSettings, values, origins),
+            session=_build("session", SessionSettings, values, origins),
+            metrics=_build("metrics", MetricsSettings, values, origins),
+            log=_build("log", LogSettings, values, origins),
             route_lines=route_lines,
-            default_files=default_files,
+            needs_routes=not hub.is_enabled or "proxy.routes" in origins,
+            file=str(path or ""),
+            runtime_folder=pushpin.runtime_folder if pushpin else "",
+            runtime_origin=pushpin.runtime_origin if pushpin else "",
+            notify_socket=environ.get("NOTIFY_SOCKET", ""),
+            warnings=(*from_file.warnings, *mercure.warnings, *_hub_warnings(hub)),
         )
-    except SettingsError as error:
-        oddities = describe_oddities(pushpin) if pushpin else ""
-        if not oddities:
-            raise
-        raise SettingsError(f"{error}; {oddities}") from error
 
 
 def parse_assignment(text: str) -> Assignment:
@@ -139,53 +165,16 @@ _DOORS = ("proxy.listen", "proxy.tls_listen", "proxy.unix_listen")
 _VARIABLES = {_ENVIRONMENT_PREFIX + name.upper().replace(".", "_"): name for name in _KEYS}
 
 
-def _load(
-    *,
-    file: Path | None,
-    pushpin: PushpinConf | None,
-    environ: Mapping[str, str],
-    assignments: Sequence[Assignment],
-    route_lines: tuple[str, ...],
-    default_files: Sequence[Path],
-) -> Settings:
-    path, from_file = _read_source(file, pushpin, default_files)
-    folder = path.parent if path else Path()
-    in_file = from_file.assignments
-    later = (*_environment_assignments(environ), *assignments)
-    mercure = mercure_assignments(environ, _find_protocols((*in_file, *later), folder))
-    origins: dict[str, str] = {}
-    values: dict[str, object] = {
-        "proxy.routes": str(folder / ProxySettings().routes),
-        "proxy.tls_certs": str(folder / ProxySettings().tls_certs),
-        "mercure.history": str(folder / HubSettings().history),
-    }
-    for each in (*mercure.fallbacks, *in_file, *mercure.assignments, *later):
-        values[each.name] = convert(each, _find_key(each), folder)
-        origins[each.name] = each.origin
-    if pushpin is not None and origins["proxy.listen"] == str(path) and not any(map(values.get, _DOORS)):
-        refuse_without_door(pushpin)
-    hub = effective(_build("mercure", HubSettings, values, origins))
-    _check_keys_of_2019(hub, origins)
-    return Settings(
-        proxy=_build("proxy", ProxySettings, values, origins),
-        hold=_build("hold", HoldSettings, values, origins),
-        websocket=_build("websocket", WebSocketSettings, values, origins),
-        sockjs=_build("sockjs", SockJsSettings, values, origins),
-        hub=hub,
-        publish=_build("publish", PublishSettings, values, origins),
-        zeromq=_build("zeromq", ZeroMQSettings, values, origins),
-        presence=_build("presence", PresenceSettings, values, origins),
-        session=_build("session", SessionSettings, values, origins),
-        metrics=_build("metrics", MetricsSettings, values, origins),
-        log=_build("log", LogSettings, values, origins),
-        route_lines=route_lines,
-        needs_routes=not hub.is_enabled or "proxy.routes" in origins,
-        file=str(path or ""),
-        runtime_folder=pushpin.runtime_folder if pushpin else "",
-        runtime_origin=pushpin.runtime_origin if pushpin else "",
-        notify_socket=environ.get("NOTIFY_SOCKET", ""),
-        warnings=(*from_file.warnings, *mercure.warnings, *_hub_warnings(hub)),
-    )
+@contextmanager
+def _telling_oddities(pushpin: PushpinConf | None) -> Generator[None]:
+    """Say with what keeps it from starting what else is odd about a pushpin.conf: it may be why."""
+    try:
+        yield
+    except SettingsError as error:
+        oddities = describe_oddities(pushpin) if pushpin else ""
+        if not oddities:
+            raise
+        raise SettingsError(f"{error}; {oddities}") from error
 
 
 def _read_source(

@@ -45,7 +45,7 @@ def _zeromq_paths(settings: Settings, routes: Iterable[Route]) -> Iterator[tuple
         place = f"{route.source}:{route.line}"
         specs.extend((place, parse_spec(target.spec)) for target in route.targets if target.kind in _ZHTTP)
     for origin, spec in specs:
-        if spec.transport == "ipc" and not spec.is_abstract:
+        if spec.has_file:
             yield f"{origin}: {spec.text}", spec.address
 
 

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from handlers.protocol.fields import decode_field
 from handlers.protocol.http1 import first_header, header_values
 from handlers.protocol.mercure.presenting import without_tokens
 from publish_api.errors import RequestRefused
@@ -189,9 +190,7 @@ class Planner:
             return HEALTH[path]
         if self._is_control(head) or (self._has_control and path == DESCRIPTION):
             return Kind.CONTROL, None
-        answer_type = choose_type(
-            [value.decode("utf-8", "surrogateescape") for value in header_values(head.headers, b"accept")]
-        )
+        answer_type = choose_type(list(map(decode_field, header_values(head.headers, b"accept"))))
         if answer_type is None:
             raise RequestRefused(406, "Not Acceptable. Supported formats are text/plain and application/json.")
         match path:
@@ -222,7 +221,7 @@ def make_plan(
         answer=answer,
         is_protected=is_protected,
         scope=scope_of(kind, head.method),
-        authorization=None if shown is None else shown.decode("utf-8", "surrogateescape"),
+        authorization=None if shown is None else decode_field(shown),
         length=head.content_length or 0,
         may_keep=may_keep,
         label=label,

@@ -35,6 +35,16 @@ class ZmqSpec:
         return self.transport == "ipc" and self.address.startswith("@")
 
     @property
+    def has_file(self) -> bool:
+        """Whether it is a Unix socket with a file, whose path is the address."""
+        return self.transport == "ipc" and not self.is_abstract
+
+    @property
+    def unix_address(self) -> str:
+        """The address of a Unix socket, as the kernel has it."""
+        return f"\0{self.address[1:]}" if self.is_abstract else self.address
+
+    @property
     def is_local(self) -> bool:
         """Whether only this machine can connect."""
         return self.transport == "ipc" or parse_address(_plain(self.address)).is_loopback

@@ -33,7 +33,7 @@ class SocketFiles:
 
     def add(self, spec: ZmqSpec) -> None:
         """Remember the file of a socket that was just bound. Others have none."""
-        if spec.transport == "ipc" and not spec.is_abstract:
+        if spec.has_file:
             path = Path(spec.address).absolute()
             self._found.append((path, _inode(path)))
 
@@ -66,7 +66,7 @@ def bind(socket: zmq.Socket[bytes], spec: ZmqSpec, *, ipc_file_mode: str = "", f
         socket.bind(spec.text)
         if files is not None:
             files.add(spec)
-        if ipc_file_mode and spec.transport == "ipc" and not spec.is_abstract:
+        if ipc_file_mode and spec.has_file:
             Path(spec.address).chmod(int(ipc_file_mode, 8))
     except OSError as error:  # zmq.ZMQError is none
         raise OSError(error.errno, error.strerror, spec.text) from error
@@ -100,7 +100,7 @@ def _check_free(spec: ZmqSpec) -> None:
     """Raise OSError if somebody listens at the path."""
     with plain_socket.socket(plain_socket.AF_UNIX, plain_socket.SOCK_STREAM) as probe:
         try:
-            probe.connect(f"\0{spec.address[1:]}" if spec.is_abstract else spec.address)
+            probe.connect(spec.unix_address)
         except OSError:
             return
     raise OSError(errno.EADDRINUSE, "Address already in use", spec.text)

@@ -43,9 +43,10 @@ QUESTION_BYTES = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question that is under way, and the reply to it."""
+    """A question that is under way, and how to make a reply of what is found."""
 
-    reply: asyncio.Future[Reply]
+    findings: asyncio.Future[Findings]
+    shape: Callable[[Findings], Reply]
     weight: int
 
 
@@ -173,9 +174,7 @@ class Commands:
         findings = self._surveyor.ask(question)
         if findings.done():
             return shape(findings.result())
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        findings.add_done_callback(lambda found: reply.set_result(shape(found.result())))
-        return Asked(reply, weight)
+        return Asked(findings, shape, weight)
 
     def _publish(self, items: Sequence[Item]) -> Outcome:
         try:
@@ -195,11 +194,11 @@ class Commands:
     def _send_once_answered(self, envelope: Parts, request: Request, asked: Asked) -> None:
         """Reply when it is known what to. What comes meanwhile is obeyed: it may be publications."""
         self._unanswered += asked.weight
-        asked.reply.add_done_callback(partial(self._answered, envelope, request, asked.weight))
+        asked.findings.add_done_callback(lambda _: self._answered(envelope, request, asked))
 
-    def _answered(self, envelope: Parts, request: Request, weight: int, answer: asyncio.Future[Reply]) -> None:
-        self._unanswered -= weight
-        self._send(envelope, request, answer.result())
+    def _answered(self, envelope: Parts, request: Request, asked: Asked) -> None:
+        self._unanswered -= asked.weight
+        self._send(envelope, request, asked.shape(asked.findings.result()))
 
     def _send_once_stored(self, envelope: Parts, request: Request, stored: asyncio.Future[None]) -> None:
         """Reply when the publication is stored. Until then nothing more is read."""

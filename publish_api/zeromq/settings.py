@@ -108,8 +108,12 @@ class ZeroMQSettings:
 
     @property
     def _commanding(self) -> tuple[str, ...]:
-        bound = (self.pull, self.command, *(() if self.sub_connect else self.sub))
-        return tuple(text for text in bound if text)
+        return tuple(text for text in (self.pull, self.command, *self.bound_subs) if text)
+
+    @property
+    def bound_subs(self) -> tuple[str, ...]:
+        """Endpoints of the SUB socket at which publishers connect, as written: none where it is the one that does."""
+        return () if self.sub_connect else self.sub
 
 
 def _check(key: str, text: str) -> ZmqSpec:
